@@ -1,0 +1,7 @@
+//! The contract between an orchestrator and a step server: JSON-RPC 2.0 messages in
+//! `Content-Length` frames.
+//!
+//! [`message`] holds the parameters and results, [`framing`] the frames.
+
+pub mod framing;
+pub mod message;
