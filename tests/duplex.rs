@@ -1,5 +1,7 @@
 //! Duplex channels as a program sees them, within a process and across processes that die.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::os::unix::fs::FileExt;
