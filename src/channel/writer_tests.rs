@@ -318,6 +318,14 @@ fn a_reader_that_leaves_is_noticed_at_once_even_in_a_wait() {
 }
 
 #[test]
+fn a_reader_that_leaves_wakes_its_writer() {
+    let (reader, writer) = pair("wake", 256);
+    let before = writer.attachment.parts.space.value();
+    drop(reader);
+    assert_eq!(writer.attachment.parts.space.value(), before + 1);
+}
+
+#[test]
 fn a_reader_that_leaves_before_the_commit_gets_nothing() {
     let (reader, mut writer) = pair("commit", 256);
     let loan = writer.loan(100).unwrap();

@@ -78,6 +78,7 @@ impl LockFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn only_one_holds_a_lock_and_its_end_frees_it() {
@@ -107,5 +108,28 @@ mod tests {
             taken.expect("free again").is_at_its_path(),
             "a lock on an unlinked file"
         );
+    }
+
+    #[test]
+    fn no_two_hold_it_at_once_however_often_it_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        let held = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut left = 1000;
+                    while left > 0 {
+                        let Some(lock) = LockFile::acquire(&path).unwrap() else {
+                            continue;
+                        };
+                        assert!(!held.swap(true, Ordering::SeqCst), "two hold the lock");
+                        left -= 1;
+                        held.store(false, Ordering::SeqCst);
+                        lock.remove().unwrap();
+                    }
+                });
+            }
+        });
     }
 }
