@@ -98,7 +98,6 @@ impl Attachment {
             parts,
             reader,
             posts: 0,
-            pid: own_pid(),
         };
         if attachment.is_current() {
             Ok(Ok(attachment))
