@@ -1,0 +1,76 @@
+#pragma once
+// JSON-RPC requests and answers, and the parameters of the step-server methods. Reading is
+// generous, for orchestrators differ; writing is strict.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace zerobuffer::rpc {
+
+using nlohmann::json;
+
+enum class ErrorCode {
+    parse_error = -32700,
+    invalid_request = -32600,
+    method_not_found = -32601,
+    invalid_params = -32602,
+};
+
+// Becomes an error answer.
+class RpcError : public std::runtime_error {
+public:
+    RpcError(ErrorCode code, const std::string& what, json id = nullptr)
+        : std::runtime_error(what), code(code), id(std::move(id)) {}
+
+    ErrorCode code;
+    json id;
+};
+
+struct Request {
+    std::optional<json> id;  // none: a notification, which is not answered
+    std::string method;
+    json params;
+};
+
+// Throws RpcError.
+Request parse_request(const std::string& text);
+
+json result_message(const json& id, json result);
+json error_message(const RpcError& error);
+// As UTF-8, whatever bytes a text in it holds.
+std::string to_text(const json& message);
+
+enum class StepType { given, when, then };
+
+std::string_view to_string(StepType type);
+
+using StringMap = std::map<std::string, std::string>;
+
+struct InitializeParams {
+    std::string role;
+    std::string platform;
+    std::string scenario;
+    std::int64_t host_pid = 0;
+    std::int64_t feature_id = 0;
+};
+
+struct ExecuteStepParams {
+    std::string process;
+    StepType type = StepType::given;
+    std::string step;
+    StringMap parameters;
+    StringMap context;
+};
+
+// From an object, or an array of one; keys in camelCase or PascalCase. Throw RpcError.
+InitializeParams read_initialize(const json& params);
+ExecuteStepParams read_execute_step(const json& params);
+
+}  // namespace zerobuffer::rpc
