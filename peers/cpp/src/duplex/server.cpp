@@ -12,6 +12,8 @@ namespace zerobuffer {
 namespace {
 
 constexpr Milliseconds kAttachPause{2};
+// How often a server without a client looks for one.
+constexpr Milliseconds kLook{10};
 
 }  // namespace
 
@@ -56,7 +58,7 @@ void ImmutableDuplexServer::run(const std::stop_token& stop) {
 }
 
 void ImmutableDuplexServer::serve_next(const std::stop_token& stop) {
-    auto request = requests_.read(kTick);
+    auto request = requests_.read(responses_ ? kTick : kLook);
     if (!request) {
         keep_attached();
         return;
