@@ -63,8 +63,9 @@ void ImmutableDuplexServer::serve_next(const std::stop_token& stop) {
         keep_attached();
         return;
     }
-    if (request->sequence() == 1) begin_client();
-    if (orphaned_ || !attach(stop)) return;
+    if (request->sequence() == 1) begin_client(stop);
+    // Else it is left over from a client that has gone.
+    if (!serving_client_) return;
     const std::uint64_t sequence = request->sequence();
     const auto answer = handle(*request);
     request.reset();
@@ -73,22 +74,23 @@ void ImmutableDuplexServer::serve_next(const std::stop_token& stop) {
 
 // Attaches to a client before its first request, as clients may wait for that.
 void ImmutableDuplexServer::keep_attached() {
-    if (responses_ && !client_still_reads()) {
-        responses_.reset();
-        orphaned_ = true;
-    }
-    if (!responses_ && !orphaned_ && requests_.has_writer()) try_attach();
+    if (responses_ && !client_still_reads()) detach();
+    if (!responses_ && requests_.has_writer()) try_attach();
 }
 
 // Number 1 is a client's first request: what is attached may still be the last one's buffer.
-void ImmutableDuplexServer::begin_client() {
-    orphaned_ = false;
-    if (responses_ && !client_still_reads()) responses_.reset();
+void ImmutableDuplexServer::begin_client(const std::stop_token& stop) {
+    if (responses_ && !client_still_reads()) detach();
+    serving_client_ = attach(stop);
+}
+
+void ImmutableDuplexServer::detach() {
+    responses_.reset();
+    serving_client_ = false;
 }
 
 void ImmutableDuplexServer::forget_client() {
-    responses_.reset();
-    orphaned_ = false;
+    detach();
     requests_.await_next_writer();
     try {
         remove_leftovers_of_dead_reader(name_.response());
@@ -150,8 +152,7 @@ void ImmutableDuplexServer::respond(std::uint64_t sequence, std::span<const std:
             if (Clock::now() < deadline) continue;
             report(sequence, error.what());
         } catch (const ReaderDead&) {
-            responses_.reset();
-            orphaned_ = true;
+            detach();
         } catch (const Closed&) {
             throw;
         } catch (const Error& error) {

@@ -41,7 +41,8 @@ private:
     void run(const std::stop_token& stop);
     void serve_next(const std::stop_token& stop);
     void keep_attached();
-    void begin_client();
+    void begin_client(const std::stop_token& stop);
+    void detach();
     void forget_client();
     bool attach(const std::stop_token& stop);
     bool try_attach();
@@ -58,9 +59,9 @@ private:
     Reader requests_;
     Connector connector_;
     std::optional<Writer> responses_;
-    // The client reads no answers any more, but its requests are still queued: they are dropped
-    // until the next client's first, or until nothing is queued.
-    bool orphaned_ = false;
+    // Whether the first request of the client behind `responses_` has come. Requests that come
+    // when it has not are an earlier client's.
+    bool serving_client_ = false;
     std::jthread thread_;
 };
 
