@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::array kNames{"trace", "debug", "information", "warning", "error", "critical", "none"};
 
+// What is written while no step runs is told with the next one, if there is one.
+constexpr std::size_t kMostKept = 10'000;
+
 std::string timestamp_now() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
@@ -35,9 +38,10 @@ void Log::write(Level level, std::string message) {
                      kNames[static_cast<std::size_t>(level)], entry.message.c_str());
     }
     entries_.push_back(std::move(entry));
+    if (entries_.size() > kMostKept) entries_.pop_front();
 }
 
-std::vector<LogEntry> Log::take() {
+std::deque<LogEntry> Log::take() {
     const std::lock_guard lock(mutex_);
     return std::exchange(entries_, {});
 }

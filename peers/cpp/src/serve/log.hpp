@@ -1,9 +1,9 @@
 #pragma once
 // What a step server tells: kept for the answer of the step, and printed to stderr.
 
+#include <deque>
 #include <mutex>
 #include <string>
-#include <vector>
 
 namespace zerobuffer::serve {
 
@@ -28,13 +28,13 @@ public:
     void warn(std::string message) { write(Level::warning, std::move(message)); }
     void error(std::string message) { write(Level::error, std::move(message)); }
 
-    // Everything since it was last called.
-    std::vector<LogEntry> take();
+    // Everything since it was last called, but of very much only the latest.
+    std::deque<LogEntry> take();
 
 private:
     Level printed_;
     std::mutex mutex_;
-    std::vector<LogEntry> entries_;
+    std::deque<LogEntry> entries_;
 };
 
 // From ZEROBUFFER_LOG_LEVEL: a level's name in any case, or its number. Information where it is
