@@ -1,7 +1,9 @@
 #include "rpc/message.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstdint>
 
 namespace zerobuffer::rpc {
 

@@ -1,16 +1,13 @@
 #pragma once
-// JSON-RPC requests and answers, and the parameters of the step-server methods. Reading is
-// generous, for orchestrators differ; writing is strict.
+// JSON-RPC requests and answers. Reading is generous, for orchestrators differ; writing is strict.
 
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "rpc/params.hpp"
 
 namespace zerobuffer::rpc {
 
@@ -46,28 +43,6 @@ json result_message(const json& id, json result);
 json error_message(const RpcError& error);
 // As UTF-8, whatever bytes a text in it holds.
 std::string to_text(const json& message);
-
-enum class StepType { given, when, then };
-
-std::string_view to_string(StepType type);
-
-using StringMap = std::map<std::string, std::string>;
-
-struct InitializeParams {
-    std::string role;
-    std::string platform;
-    std::string scenario;
-    std::int64_t host_pid = 0;
-    std::int64_t feature_id = 0;
-};
-
-struct ExecuteStepParams {
-    std::string process;
-    StepType type = StepType::given;
-    std::string step;
-    StringMap parameters;
-    StringMap context;
-};
 
 // From an object, or an array of one; keys in camelCase or PascalCase. Throw RpcError.
 InitializeParams read_initialize(const json& params);

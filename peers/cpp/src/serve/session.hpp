@@ -8,7 +8,7 @@
 
 #include "channel/clock.hpp"
 #include "channel/holdings.hpp"
-#include "rpc/message.hpp"
+#include "rpc/params.hpp"
 #include "serve/log.hpp"
 #include "serve/step_registry.hpp"
 

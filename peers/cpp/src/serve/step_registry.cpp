@@ -2,10 +2,23 @@
 
 #include <algorithm>
 #include <charconv>
+#include <regex>
 
 #include "serve/check.hpp"
 
 namespace zerobuffer::serve {
+
+class Matcher {
+public:
+    explicit Matcher(const std::string& pattern) : regex_(pattern) {}
+
+    bool match(const std::string& text, std::smatch& found) const {
+        return std::regex_match(text, found, regex_);
+    }
+
+private:
+    std::regex regex_;
+};
 
 namespace {
 
@@ -31,7 +44,7 @@ std::uint64_t StepArguments::number(std::size_t index) const {
 void StepRegistry::add(std::initializer_list<StepType> types, const std::string& phrase,
                        StepFunction run) {
     const std::string pattern = "^(?:the '([^']+)' process )?" + phrase + "$";
-    definitions_.push_back({types, pattern, std::regex(pattern), std::move(run)});
+    definitions_.push_back({types, pattern, std::make_shared<const Matcher>(pattern), std::move(run)});
 }
 
 std::vector<FoundStep> StepRegistry::find_all(StepType type, const std::string& process,
@@ -40,7 +53,7 @@ std::vector<FoundStep> StepRegistry::find_all(StepType type, const std::string& 
     if (text.size() > kLongestStep) return found;
     for (const StepDefinition& definition : definitions_) {
         std::smatch match;
-        if (!std::regex_match(text, match, definition.regex)) continue;
+        if (!definition.matcher->match(text, match)) continue;
         FoundStep step{&definition, {match[1].matched ? match[1].str() : process, {}}};
         for (std::size_t i = 2; i < match.size(); ++i) step.arguments.words.push_back(match[i]);
         found.push_back(std::move(step));

@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <regex>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "rpc/message.hpp"
+#include "rpc/params.hpp"
 
 namespace zerobuffer::serve {
 
@@ -28,10 +28,13 @@ struct StepArguments {
 
 using StepFunction = std::function<void(World&, const StepArguments&)>;
 
+// A compiled pattern.
+class Matcher;
+
 struct StepDefinition {
     std::vector<StepType> types;
     std::string pattern;
-    std::regex regex;
+    std::shared_ptr<const Matcher> matcher;
     StepFunction run;
 };
 

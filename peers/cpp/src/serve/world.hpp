@@ -1,11 +1,11 @@
 #pragma once
 // Everything a scenario has in this process: its readers, writers, servers and clients.
 
-#include <condition_variable>
+#include <algorithm>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
