@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "serve/steps/all.hpp"
 #include "test.hpp"
