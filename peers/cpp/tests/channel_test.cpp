@@ -119,6 +119,14 @@ TEST(a_loan_that_is_dropped_leaves_no_trace) {
     check_equal(1U, frame.sequence());
 }
 
+TEST(a_loan_of_a_closed_writer_is_not_sent) {
+    Pair pair;
+    Loan loan = pair.writer.loan(3);
+    pair.writer.close();
+    check_throws<Closed>([&] { loan.commit(); });
+    check_throws<WriterDead>([&] { pair.reader.read(kNow); });
+}
+
 TEST(every_size_crosses_a_ring_that_wraps_all_the_time) {
     Pair pair({0, 1024});
     for (unsigned round = 0; round < 3; ++round) {

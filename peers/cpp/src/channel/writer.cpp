@@ -200,6 +200,9 @@ Loan WriterCore::loan(std::uint64_t size, std::uint64_t sequence) {
 
 // Nothing shared changes before this, so a writer that dies while filling a loan leaves no trace.
 void WriterCore::commit(const Placement& placement, std::uint64_t sequence, std::uint64_t size) {
+    lent_ = false;
+    // Another writer may be attached by now.
+    if (closed_) throw Closed(name_.text());
     if (placement.skipped > 0) mark_wrap(placement);
     store_header(segment_.payload().data() + placement.offset, {size, sequence});
     ring_.advance(placement);
@@ -210,7 +213,6 @@ void WriterCore::commit(const Placement& placement, std::uint64_t sequence, std:
     field(Field::payload_written_count).store(written_count_, std::memory_order_release);
     data_.post();
     next_sequence_ = sequence + 1;
-    lent_ = false;
 }
 
 void WriterCore::mark_wrap(const Placement& placement) {

@@ -28,7 +28,7 @@ public:
 
     std::span<std::byte> data() const noexcept { return data_; }
     std::uint64_t sequence() const noexcept { return sequence_; }
-    // Sends the frame, and uses the loan up.
+    // Sends the frame, and uses the loan up. Throws Closed.
     void commit();
 
 private:

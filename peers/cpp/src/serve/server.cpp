@@ -23,7 +23,7 @@ using rpc::RpcError;
 
 constexpr std::size_t kReadAtOnce = 64 * 1024;
 // How long the end of a session waits for its threads.
-constexpr Milliseconds kPatience{3000};
+constexpr Milliseconds kPatience{2000};
 
 // What makes this run's buffers unlike those of others.
 std::string run_id(const rpc::InitializeParams& params) {

@@ -64,7 +64,6 @@ class Roles {
 public:
     explicit Roles(std::string kind) : kind_(std::move(kind)) {}
 
-    // Takes the place of an earlier one with the same name and buffer.
     Role& add(const std::string& name, const std::string& buffer, std::unique_ptr<Role> role) {
         entries_.push_back({name, buffer, std::move(role)});
         return *entries_.back().role;
