@@ -6,9 +6,7 @@
 
 use bytes::Bytes;
 use jsonrpsee::core::JsonRawValue;
-use jsonrpsee::types::error::{
-    INTERNAL_ERROR_CODE, INVALID_REQUEST_CODE, PARSE_ERROR_CODE,
-};
+use jsonrpsee::types::error::{INTERNAL_ERROR_CODE, INVALID_REQUEST_CODE, PARSE_ERROR_CODE};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The id of an answer to something that has none.
@@ -78,7 +76,10 @@ impl Request {
             serde_json::from_str(field?.get()).ok()
         };
         if text(fields.jsonrpc).as_deref() != Some("2.0") {
-            return Err(Refusal::invalid(r#"expected "jsonrpc":"2.0""#.into(), known_id));
+            return Err(Refusal::invalid(
+                r#"expected "jsonrpc":"2.0""#.into(),
+                known_id,
+            ));
         }
         let Some(method) = text(fields.method) else {
             return Err(Refusal::invalid("expected a method name".into(), known_id));
@@ -113,12 +114,13 @@ impl Request {
         }
         let id = self.id.as_deref()?;
         match serde_json::from_str::<Outcome<'_>>(response.get()) {
-            Ok(Outcome { error: Some(error), .. }) => {
-                Some(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#).into_bytes())
-            }
-            Ok(Outcome { result: Some(result), .. }) => {
-                Some(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#).into_bytes())
-            }
+            Ok(Outcome {
+                error: Some(error), ..
+            }) => Some(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#).into_bytes()),
+            Ok(Outcome {
+                result: Some(result),
+                ..
+            }) => Some(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#).into_bytes()),
             _ => self.internal_error("the method gave neither a result nor an error"),
         }
     }
@@ -177,12 +179,23 @@ mod tests {
 
     #[test]
     fn ids_of_any_kind_are_kept_as_they_are() {
-        for id in ["1", "-7", "2.5", "1e3", "\"a\\u0062\"", "null", "18446744073709551616"] {
+        for id in [
+            "1",
+            "-7",
+            "2.5",
+            "1e3",
+            "\"a\\u0062\"",
+            "null",
+            "18446744073709551616",
+        ] {
             let request = read(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#)).unwrap();
             assert_eq!(request.id.as_deref(), Some(id));
             let response = JsonRawValue::from_string(r#"{"id":0,"result":true}"#.into()).unwrap();
             let answer = String::from_utf8(request.answer(&response).unwrap()).unwrap();
-            assert_eq!(answer, format!(r#"{{"jsonrpc":"2.0","id":{id},"result":true}}"#));
+            assert_eq!(
+                answer,
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"result":true}}"#)
+            );
         }
     }
 
@@ -217,17 +230,37 @@ mod tests {
     fn what_is_no_request_is_refused_with_the_id_found() {
         let cases = [
             ("{", PARSE_ERROR_CODE, "null"),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"m""#, PARSE_ERROR_CODE, "null"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m""#,
+                PARSE_ERROR_CODE,
+                "null",
+            ),
             ("[1,2", PARSE_ERROR_CODE, "null"),
             ("", PARSE_ERROR_CODE, "null"),
             ("5", INVALID_REQUEST_CODE, "null"),
             ("[]", INVALID_REQUEST_CODE, "null"),
             (r#"{"jsonrpc":"2.0","id":4}"#, INVALID_REQUEST_CODE, "4"),
-            (r#"{"jsonrpc":"2.0","id":-4,"method":7}"#, INVALID_REQUEST_CODE, "-4"),
-            (r#"{"jsonrpc":"1.0","id":"q","method":"m"}"#, INVALID_REQUEST_CODE, "\"q\""),
+            (
+                r#"{"jsonrpc":"2.0","id":-4,"method":7}"#,
+                INVALID_REQUEST_CODE,
+                "-4",
+            ),
+            (
+                r#"{"jsonrpc":"1.0","id":"q","method":"m"}"#,
+                INVALID_REQUEST_CODE,
+                "\"q\"",
+            ),
             (r#"{"id":5,"method":"m"}"#, INVALID_REQUEST_CODE, "5"),
-            (r#"{"jsonrpc":"2.0","id":[5],"method":"m"}"#, INVALID_REQUEST_CODE, "null"),
-            (r#"{"jsonrpc":"2.0","id":true,"method":"m"}"#, INVALID_REQUEST_CODE, "null"),
+            (
+                r#"{"jsonrpc":"2.0","id":[5],"method":"m"}"#,
+                INVALID_REQUEST_CODE,
+                "null",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":true,"method":"m"}"#,
+                INVALID_REQUEST_CODE,
+                "null",
+            ),
         ];
         for (body, code, id) in cases {
             let refusal = read(body).unwrap_err();

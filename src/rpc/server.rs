@@ -185,8 +185,7 @@ impl<W: Write> Service<'_, W> {
     }
 
     fn give(&mut self, answer: Result<Answer, tokio::task::JoinError>) -> Result<(), End> {
-        let answer =
-            answer.map_err(|error| End::Broken(format!("a request was lost: {error}")))?;
+        let answer = answer.map_err(|error| End::Broken(format!("a request was lost: {error}")))?;
         self.backlog
             .fetch_sub(answer.request_bytes, Ordering::Relaxed);
         if let Some(body) = answer.body {
@@ -276,10 +275,9 @@ mod tests {
 
     fn module() -> Methods {
         let mut module = RpcModule::new(());
-        module.register_method("echo", |params, (), _| {
-            params.parse::<Value>().unwrap()
-        })
-        .unwrap();
+        module
+            .register_method("echo", |params, (), _| params.parse::<Value>().unwrap())
+            .unwrap();
         module
             .register_method("panic", |_, (), _| -> bool { panic!("on purpose") })
             .unwrap();
@@ -343,8 +341,7 @@ mod tests {
 
     #[test]
     fn unknown_methods_and_panics_are_answered() {
-        let (answers, end) =
-            serve_all((request(1, "nothing") + &request(2, "panic")).as_bytes());
+        let (answers, end) = serve_all((request(1, "nothing") + &request(2, "panic")).as_bytes());
         assert_eq!(end, End::Closed);
         assert_eq!(answers[0]["error"]["code"], -32601);
         assert_eq!(answers[1]["id"], 2);
@@ -364,7 +361,10 @@ mod tests {
     fn the_last_method_is_answered_and_ends_the_service() {
         let (answers, end) = serve_all((request(1, "last") + &request(2, "never")).as_bytes());
         assert_eq!(end, End::Answered("last".into()));
-        assert_eq!(answers, [json!({"jsonrpc": "2.0", "id": 1, "result": true})]);
+        assert_eq!(
+            answers,
+            [json!({"jsonrpc": "2.0", "id": 1, "result": true})]
+        );
     }
 
     #[test]
