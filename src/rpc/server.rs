@@ -108,6 +108,10 @@ impl Reader {
             if let Err(error) = self.pass_on(|| codec.decode(&mut buffer)) {
                 break Err(error);
             }
+            if buffer.is_empty() {
+                // Else the memory of one long frame would be kept for ever.
+                buffer = BytesMut::new();
+            }
         };
         let ended = ended.and_then(|()| self.pass_on(|| codec.decode_eof(&mut buffer)));
         // If nobody listens any more, the service has ended already.

@@ -16,7 +16,7 @@ use crate::rpc::message::LogEntry;
 pub const LEVEL: &str = "ZEROBUFFER_LOG_LEVEL";
 
 /// How many records wait for an answer; the oldest give way to newer ones.
-const CAPACITY: usize = 10_000;
+const CAPACITY: usize = 2_000;
 
 /// The records since the previous answer.
 #[derive(Debug, Clone, Default)]
