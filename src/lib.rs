@@ -17,3 +17,4 @@ pub mod serve;
 pub use channel::{
     BufferConfig, BufferName, Error, Frame, Loan, Reader, Result, WaitStrategy, Writer,
 };
+pub use duplex::ChannelName;

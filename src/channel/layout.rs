@@ -175,6 +175,14 @@ impl Segment {
         oieb.reader_pid.store(reader_pid, Ordering::Release);
     }
 
+    /// Says that no metadata has been written. Only for who holds the writer's place.
+    pub(crate) fn reset_metadata(&self) {
+        let oieb = self.oieb();
+        oieb.metadata_written_bytes.store(0, Ordering::Relaxed);
+        oieb.metadata_free_bytes
+            .store(self.sizes.metadata, Ordering::Relaxed);
+    }
+
     /// Copies payload bytes from `offset` into `to`.
     ///
     /// # Panics

@@ -51,9 +51,13 @@ pub use error::Error;
 pub use frame::Frame;
 pub use layout::BufferConfig;
 pub use loan::Loan;
+pub(crate) use name::objection;
 pub use name::{BufferName, MAX_NAME};
+pub(crate) use owner::sweep;
+pub(crate) use reader::Gaps;
 pub use reader::Reader;
 pub use wait::WaitStrategy;
+pub(crate) use wait::{Deadline, TICK};
 pub use writer::Writer;
 
 /// The result of a channel operation.

@@ -68,10 +68,6 @@ impl Deadline {
     pub(crate) fn left(&self) -> Duration {
         self.timeout.saturating_sub(self.begun.elapsed())
     }
-
-    pub(crate) fn has_passed(&self) -> bool {
-        self.left().is_zero()
-    }
 }
 
 /// Takes one post of `semaphore`, waiting for it until `deadline`; whether there was one.

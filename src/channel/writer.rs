@@ -126,6 +126,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Forgets the metadata of an earlier writer, so that this one can write its own.
+    pub(crate) fn reset_metadata(&mut self) {
+        self.segment().reset_metadata();
+    }
+
     /// Writes a frame, waiting for space up to the write timeout; its sequence number.
     ///
     /// # Errors
@@ -146,10 +151,16 @@ impl Writer {
     /// As [`Writer::write`].
     pub fn loan(&mut self, length: usize) -> Result<Loan<'_>> {
         let timeout = self.write_timeout;
-        self.loan_within(length, timeout)
+        let placement = self.reserve(length, timeout)?;
+        Ok(Loan {
+            writer: self,
+            placement,
+            length,
+        })
     }
 
-    pub(crate) fn loan_within(&mut self, length: usize, timeout: Duration) -> Result<Loan<'_>> {
+    /// Waits until there is room for a frame of `length` bytes.
+    pub(crate) fn reserve(&mut self, length: usize, timeout: Duration) -> Result<Placement> {
         if length == 0 {
             return Err(Error::InvalidFrameSize {
                 name: self.name.to_string(),
@@ -171,11 +182,7 @@ impl Writer {
         if self.free_bytes()? < placement.needed() {
             self.wait_for_space(placement.needed(), timeout)?;
         }
-        Ok(Loan {
-            writer: self,
-            placement,
-            length,
-        })
+        Ok(placement)
     }
 
     /// Looks whether the reader still lives.

@@ -260,7 +260,7 @@ fn a_loan_that_is_dropped_leaves_no_trace() {
     let mut loan = writer.loan(120).unwrap();
     assert_eq!((loan.len(), loan.sequence()), (120, 2));
     loan.copy_from(&[9; 120]);
-    drop(loan);
+    let _ = loan;
     assert_eq!(account(&writer), before);
     assert!(reader.read(SHORT).unwrap().is_none());
 
