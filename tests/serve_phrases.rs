@@ -1,5 +1,7 @@
 //! The feature files' phrases and the step server's definitions fit each other.
 
+#![allow(clippy::unwrap_used)]
+
 mod serve_support;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! The scenarios of the feature files, each role in a step server of its own, and all roles in one.
 
+#![allow(clippy::unwrap_used)]
+
 mod serve_support;
 
 use std::collections::BTreeMap;
@@ -409,6 +411,6 @@ fn every_check_of_duplex_channels_can_fail() {
     }
     expect(
         &[("Given", "the 'server' process starts echo handler")],
-        "it was started before",
+        "but it runs",
     );
 }

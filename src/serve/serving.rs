@@ -1,15 +1,11 @@
 //! A channel that this process serves.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use super::failure::{Failure, StepOutcome};
 use crate::duplex::{
-    ChannelName, ImmutableDuplexServer, ProcessingMode, Reply, Request, ServerOptions,
+    ChannelName, HandlerError, ImmutableDuplexServer, ProcessingMode, Reply, Request, ServerOptions,
 };
-
-/// What a handler returns.
-type Handled<'r> = Result<Reply<'r>, Box<dyn StdError + Send + Sync>>;
 
 /// A server, before and after a step has given it its handler.
 #[derive(Debug)]
@@ -18,19 +14,21 @@ pub struct ServingEnd {
     state: State,
 }
 
+#[derive(Debug)]
 enum State {
     Planned(ServerOptions),
     Running(ImmutableDuplexServer),
     Failed,
 }
 
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            State::Planned(_) => "Planned",
-            State::Running(_) => "Running",
-            State::Failed => "Failed",
-        })
+impl State {
+    fn what(&self) -> &'static str {
+        match self {
+            State::Planned(_) => "it has none",
+            State::Running(server) if server.is_running() => "it runs",
+            State::Running(_) => "it has run and stopped",
+            State::Failed => "it could not be started",
+        }
     }
 }
 
@@ -49,12 +47,19 @@ impl ServingEnd {
     ///
     /// If the server runs already, or cannot be started.
     pub fn start_echo(&mut self, processing: Duration) -> StepOutcome {
-        let State::Planned(options) = std::mem::replace(&mut self.state, State::Failed) else {
-            return Err(Failure::new(format!(
-                "expected the server of '{}' to have no handler yet, but it was started before",
-                self.channel.as_str()
-            )));
+        let options = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Planned(options) => options,
+            other => {
+                let failure = Failure::new(format!(
+                    "expected the server of '{}' to have no handler yet, but {}",
+                    self.channel.as_str(),
+                    other.what()
+                ));
+                self.state = other;
+                return Err(failure);
+            }
         };
+        let options = options.on_error(|error| tracing::error!("server: {error}"));
         let server = ImmutableDuplexServer::start(&self.channel, options, move |request| {
             std::thread::sleep(processing);
             echo(request)
@@ -64,8 +69,11 @@ impl ServingEnd {
     }
 }
 
-fn echo<'r>(request: &Request<'r>) -> Handled<'r> {
-    Ok(Reply::bytes(request.to_vec()))
+/// Answers with the request's bytes, written in place.
+fn echo<'r>(request: &Request<'r>) -> Result<Reply<'r>, HandlerError> {
+    let mut reply = request.loan(request.len())?;
+    reply.copy_from(&request.to_vec());
+    Ok(reply.into())
 }
 
 /// The processing mode that a step names.

@@ -62,8 +62,8 @@ fn plan_server(
     options: ServerOptions,
 ) -> StepOutcome {
     let name = world.channel_name(channel)?;
-    world.registry().note_reader(&name.request());
-    world.registry().note_writer(&name.response());
+    world.registry().note_reader(name.request());
+    world.registry().note_writer(name.response());
     let serving = ServingEnd::plan(name, options);
     world.servers.add(role, channel, serving);
     Ok(())
@@ -83,8 +83,8 @@ fn starts_slow_handler(world: &mut World, role: String, milliseconds: u64) -> St
 #[when(regex = r"^the '([^']+)' process creates duplex channel client '([^']+)'$")]
 fn creates_client(world: &mut World, role: String, channel: String) -> StepOutcome {
     let name = world.channel_name(&channel)?;
-    world.registry().note_reader(&name.response());
-    world.registry().note_writer(&name.request());
+    world.registry().note_reader(name.response());
+    world.registry().note_writer(name.request());
     let client = DuplexClient::connect(&name, ClientOptions::default())?;
     world.clients.add(&role, &channel, CallingEnd::new(client));
     Ok(())
