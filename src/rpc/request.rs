@@ -19,8 +19,8 @@ pub struct Request {
     pub id: Option<String>,
     /// The method's name.
     pub method: String,
-    /// The parameters as JSON text, if there are any.
-    pub params: Option<String>,
+    /// The same request as jsonrpsee takes it, with an id of its own.
+    pub(super) call: String,
 }
 
 /// Why a body is answered with an error before any method sees it.
@@ -86,24 +86,13 @@ impl Request {
         };
         Ok(Request {
             id: id.map(str::to_owned),
+            call: call(&method, fields.params),
             method,
-            params: fields.params.map(|params| params.get().to_owned()),
         })
     }
 
-    /// The same request as jsonrpsee takes it, with an id of its own.
-    pub(super) fn to_call(&self) -> String {
-        let method = serde_json::Value::from(self.method.as_str());
-        match &self.params {
-            Some(params) => {
-                format!(r#"{{"jsonrpc":"2.0","id":0,"method":{method},"params":{params}}}"#)
-            }
-            None => format!(r#"{{"jsonrpc":"2.0","id":0,"method":{method}}}"#),
-        }
-    }
-
-    /// The answer to this request, out of jsonrpsee's answer to [`to_call`](Self::to_call);
-    /// nothing if the sender wants none.
+    /// The answer to this request, out of jsonrpsee's answer to `call`; nothing if the
+    /// sender wants none.
     pub(super) fn answer(&self, response: &JsonRawValue) -> Option<Vec<u8>> {
         #[derive(Deserialize)]
         struct Outcome<'a> {
@@ -164,6 +153,17 @@ impl Refusal {
     }
 }
 
+/// The text of a request with these parameters, if there are any.
+fn call(method: &str, params: Option<&JsonRawValue>) -> String {
+    let method = serde_json::Value::from(method);
+    match params {
+        Some(params) => {
+            format!(r#"{{"jsonrpc":"2.0","id":0,"method":{method},"params":{params}}}"#)
+        }
+        None => format!(r#"{{"jsonrpc":"2.0","id":0,"method":{method}}}"#),
+    }
+}
+
 /// Whether a JSON text is what an id may be: a string, a number or null.
 fn is_id(json: &str) -> bool {
     json == NULL_ID || json.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
@@ -221,7 +221,7 @@ mod tests {
         let request =
             read(r#"{"params":{"a":[1, 2]},"extra":0,"id":"x","method":"a\"b","jsonrpc":"2.0"}"#)
                 .unwrap();
-        let call: serde_json::Value = serde_json::from_str(&request.to_call()).unwrap();
+        let call: serde_json::Value = serde_json::from_str(&request.call).unwrap();
         assert_eq!(call["method"], "a\"b");
         assert_eq!(call["params"]["a"][1], 2);
     }

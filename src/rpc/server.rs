@@ -26,8 +26,11 @@ use super::request::{Refusal, Request};
 /// How much is read at once, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// How many bytes of requests may wait for their answers: a peer that only sends is cut off.
+/// How much may wait to be answered, in bytes: a peer that only sends is cut off.
 const MAX_BACKLOG: usize = 4 * MAX_BODY;
+
+/// What a request costs beside its body while it waits, in bytes, roughly.
+const REQUEST_COST: usize = 1024;
 
 /// How long requests that came before the end of the input may still take to be answered.
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
@@ -59,9 +62,10 @@ pub async fn serve(
 ) -> End {
     let backlog = Arc::new(AtomicUsize::new(0));
     let (items, incoming) = mpsc::unbounded_channel();
-    let reader = Reader {
+    let reader = InputReader {
         items,
         backlog: Arc::clone(&backlog),
+        max_backlog: MAX_BACKLOG,
     };
     let thread = std::thread::Builder::new()
         .name("rpc-input".into())
@@ -88,12 +92,13 @@ enum Input {
     Ended(io::Result<()>),
 }
 
-struct Reader {
+struct InputReader {
     items: mpsc::UnboundedSender<Input>,
     backlog: Arc<AtomicUsize>,
+    max_backlog: usize,
 }
 
-impl Reader {
+impl InputReader {
     fn read_to_end(&self, mut input: impl Read) {
         let mut codec = FrameCodec::new();
         let mut buffer = BytesMut::new();
@@ -122,10 +127,12 @@ impl Reader {
     fn pass_on(&self, mut decode: impl FnMut() -> io::Result<Option<Incoming>>) -> io::Result<()> {
         while let Some(item) = decode()? {
             if let Incoming::Body(body) = &item {
-                let waiting = self.backlog.fetch_add(body.len(), Ordering::Relaxed);
-                if waiting + body.len() > MAX_BACKLOG {
+                let cost = cost_of(body);
+                let waiting = cost + self.backlog.fetch_add(cost, Ordering::Relaxed);
+                if waiting > self.max_backlog {
                     return Err(io::Error::other(format!(
-                        "over {MAX_BACKLOG} bytes of requests wait for their answers"
+                        "over {} bytes of requests wait to be answered",
+                        self.max_backlog
                     )));
                 }
             }
@@ -137,11 +144,16 @@ impl Reader {
     }
 }
 
+fn cost_of(body: &Bytes) -> usize {
+    REQUEST_COST + body.len()
+}
+
 /// One answer on its way out.
 struct Answer {
     method: Option<String>,
     body: Option<Vec<u8>>,
-    request_bytes: usize,
+    /// What of the backlog it settles, in bytes.
+    cost: usize,
 }
 
 struct Service<'a, W> {
@@ -190,8 +202,7 @@ impl<W: Write> Service<'_, W> {
 
     fn give(&mut self, answer: Result<Answer, tokio::task::JoinError>) -> Result<(), End> {
         let answer = answer.map_err(|error| End::Broken(format!("a request was lost: {error}")))?;
-        self.backlog
-            .fetch_sub(answer.request_bytes, Ordering::Relaxed);
+        self.backlog.fetch_sub(answer.cost, Ordering::Relaxed);
         if let Some(body) = answer.body {
             self.write(body)?;
         }
@@ -229,7 +240,7 @@ impl<W: Write> Service<'_, W> {
 }
 
 async fn answer(methods: Methods, body: Bytes) -> Answer {
-    let request_bytes = body.len();
+    let cost = cost_of(&body);
     let request = match Request::read(&body) {
         Ok(request) => request,
         Err(refusal) => {
@@ -237,12 +248,13 @@ async fn answer(methods: Methods, body: Bytes) -> Answer {
             return Answer {
                 method: None,
                 body: Some(refusal.to_answer()),
-                request_bytes,
+                cost,
             };
         }
     };
-    let call = request.to_call();
-    let outcome = AssertUnwindSafe(methods.raw_json_request(&call, 1))
+    // A large body need not be kept while its method runs.
+    drop(body);
+    let outcome = AssertUnwindSafe(methods.raw_json_request(&request.call, 1))
         .catch_unwind()
         .await;
     let body = match outcome {
@@ -257,7 +269,7 @@ async fn answer(methods: Methods, body: Bytes) -> Answer {
     Answer {
         method: Some(request.method),
         body,
-        request_bytes,
+        cost,
     }
 }
 
@@ -383,6 +395,56 @@ mod tests {
         let end = runtime.block_on(serve(module(), input, Vec::new(), &[], at_end));
         assert_eq!(end, End::Closed);
         told.recv_timeout(Duration::from_secs(5)).unwrap();
+    }
+
+    #[test]
+    fn a_peer_that_only_sends_is_cut_off() {
+        let (items, mut sent) = mpsc::unbounded_channel();
+        let reader = InputReader {
+            items,
+            backlog: Arc::default(),
+            max_backlog: 3 * REQUEST_COST,
+        };
+        let requests: String = (0..10).map(|id| request(id, "never")).collect();
+        reader.read_to_end(requests.as_bytes());
+        let mut passed_on = 0;
+        loop {
+            match sent.try_recv().unwrap() {
+                Input::Item(_) => passed_on += 1,
+                Input::Ended(ended) => {
+                    let error = ended.unwrap_err().to_string();
+                    assert!(error.contains("wait to be answered"), "{error}");
+                    break;
+                }
+            }
+        }
+        assert_eq!(passed_on, 2);
+    }
+
+    #[test]
+    fn answered_requests_are_no_backlog() {
+        let backlog = Arc::new(AtomicUsize::new(0));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut service = Service {
+                methods: module(),
+                output: Vec::new(),
+                last: &[],
+                backlog: Arc::clone(&backlog),
+                answers: JoinSet::new(),
+            };
+            for body in [&br#"{"jsonrpc":"2.0","id":1,"method":"last"}"#[..], b"{"] {
+                let body = Bytes::from_static(body);
+                backlog.fetch_add(cost_of(&body), Ordering::Relaxed);
+                assert!(service.begin(Incoming::Body(body)).is_ok());
+                let answer = service.answers.join_next().await.unwrap();
+                assert!(service.give(answer).is_ok());
+            }
+        });
+        assert_eq!(backlog.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -10,12 +10,14 @@ use super::failure::{Failure, StepOutcome};
 use super::pattern;
 use crate::{Loan, Writer};
 
-/// Memory for one frame, lent and not yet committed.
+/// Memory for one frame, lent and not yet committed. Dropped, nothing is sent and the writer is
+/// closed.
 #[derive(Debug)]
 pub struct OpenLoan {
-    orders: Sender<Order>,
+    /// `None` when the thread is to end.
+    orders: Option<Sender<Order>>,
     replies: Receiver<StepOutcome>,
-    thread: JoinHandle<Writer>,
+    thread: Option<JoinHandle<Writer>>,
 }
 
 #[derive(Debug)]
@@ -37,9 +39,9 @@ impl OpenLoan {
             .name("loan".into())
             .spawn(move || lend(writer, size, &waiting, &reply))?;
         let loan = OpenLoan {
-            orders,
+            orders: Some(orders),
             replies,
-            thread,
+            thread: Some(thread),
         };
         loan.reply()?;
         Ok(loan)
@@ -59,19 +61,31 @@ impl OpenLoan {
     /// # Errors
     ///
     /// If the reader has gone.
-    pub fn commit(self) -> Result<Writer, Failure> {
+    pub fn commit(mut self) -> Result<Writer, Failure> {
         self.order(Order::Commit)?;
-        drop(self.orders);
-        self.thread.join().map_err(|_| gone())
+        self.end().ok_or_else(gone)
+    }
+
+    /// Ends the thread; the writer, unless it is gone.
+    fn end(&mut self) -> Option<Writer> {
+        self.orders = None;
+        self.thread.take()?.join().ok()
     }
 
     fn order(&self, order: Order) -> StepOutcome {
-        self.orders.send(order).map_err(|_| gone())?;
+        let orders = self.orders.as_ref().ok_or_else(gone)?;
+        orders.send(order).map_err(|_| gone())?;
         self.reply()
     }
 
     fn reply(&self) -> StepOutcome {
         self.replies.recv().map_err(|_| gone())?
+    }
+}
+
+impl Drop for OpenLoan {
+    fn drop(&mut self) {
+        drop(self.end());
     }
 }
 
@@ -149,13 +163,17 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_loan_sends_nothing() {
+    fn a_dropped_loan_sends_nothing_and_closes_the_writer() {
         let (mut reader, writer) = pair("dropped");
-        drop(OpenLoan::open(writer, 100).unwrap());
-        assert!(matches!(
-            reader.read(Duration::from_secs(5)),
-            Err(crate::Error::WriterDead { .. })
-        ));
+        let name = writer.name().clone();
+        let loan = OpenLoan::open(writer, 100).unwrap();
+        loan.fill().unwrap();
+        assert!(Writer::connect(&name, Duration::ZERO).is_err());
+        drop(loan);
+        let mut writer = Writer::connect(&name, Duration::ZERO).unwrap();
+        writer.write(b"next").unwrap();
+        let frame = reader.read(Duration::from_secs(5)).unwrap().unwrap();
+        assert_eq!(frame.to_vec(), b"next");
     }
 
     #[test]
