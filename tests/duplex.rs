@@ -418,6 +418,48 @@ fn a_killed_client_is_cleared_away_with_its_requests() {
 }
 
 #[test]
+fn requests_that_a_client_left_behind_are_not_answered_to_the_next() {
+    let name = channel("left-behind");
+    let (begun, has_begun) = mpsc::channel();
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let (options, errors) = collect_errors(ServerOptions::default());
+    let server = ImmutableDuplexServer::start(&name, options, move |request| {
+        begun.send(request.to_vec())?;
+        gate.lock().unwrap().recv()?;
+        Ok(Reply::bytes(request.to_vec()))
+    })
+    .unwrap();
+    let mut first = connect(&name);
+    for data in ["old 1", "old 2", "old 3"] {
+        first.send(data.as_bytes()).unwrap();
+    }
+    assert_eq!(has_begun.recv_timeout(LONG).unwrap(), b"old 1");
+    drop(first);
+    let mut second = connect(&name);
+    second.send(b"new 1").unwrap();
+    open.send(()).unwrap();
+    open.send(()).unwrap();
+    assert_eq!(answer(&mut second), (1, b"new 1".to_vec()));
+    assert_eq!(
+        has_begun.recv_timeout(LONG).unwrap(),
+        b"new 1",
+        "handled before it"
+    );
+    drop(second);
+    server.stop();
+    let errors = errors.lock().unwrap();
+    assert!(errors[0].contains("reader has gone"), "{errors:?}");
+    for (error, request) in errors[1..].iter().zip([2, 3]) {
+        assert!(
+            error.contains(&format!("request {request} was dropped")),
+            "{errors:?}"
+        );
+    }
+    assert_eq!(errors.len(), 3);
+}
+
+#[test]
 fn a_killed_server_is_noticed_by_its_waiting_client() {
     let name = channel("killed-server");
     let mut peer = Peer::start("server", name.as_str());

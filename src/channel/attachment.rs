@@ -27,8 +27,6 @@ pub(crate) struct Attachment {
     reader: Watch,
     /// Posts of this data semaphore.
     posts: u64,
-    /// The process that attached: a forked child does not leave for it.
-    pid: u64,
 }
 
 /// Why a buffer cannot be attached to yet.
@@ -100,7 +98,6 @@ impl Attachment {
             parts,
             reader,
             posts: 0,
-            pid: own_pid(),
         };
         if attachment.is_current() {
             Ok(Ok(attachment))
@@ -183,18 +180,10 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let own = own_pid();
-        if own != self.pid {
-            return;
-        }
         // Release: what this writer wrote is there before it is seen to be gone. If the place is
-        // not ours any more, nothing is to be left.
-        let _ = self.parts.segment.oieb().writer_pid.compare_exchange(
-            own,
-            0,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
+        // another's, as it is for a forked child, there is nothing to leave.
+        let place = &self.parts.segment.oieb().writer_pid;
+        let _ = place.compare_exchange(own_pid(), 0, Ordering::Release, Ordering::Relaxed);
     }
 }
 

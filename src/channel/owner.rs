@@ -145,6 +145,7 @@ pub(crate) fn sweep(name: &BufferName) -> Result<bool> {
                 .any(|pid| Watch::new(pid.load(Ordering::Acquire)).is_alive())
         })
     };
+    // Looked at before the lock is tried, so that a living reader's lock is left alone.
     if !is_dead(&mapping) {
         return Ok(false);
     }

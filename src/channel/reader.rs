@@ -237,25 +237,30 @@ impl Reader {
     fn wait_for_post(&mut self, deadline: Deadline) -> Result<bool> {
         let shared = Arc::clone(&self.shared);
         wait::acquire(&shared.parts.data, self.strategy, deadline, || {
-            self.look_at_writer();
-            match &self.writer {
-                WriterState::Awaited { .. } => Ok(Look::KeepWaiting),
-                WriterState::Seen(watch) if watch.is_alive() => Ok(Look::KeepWaiting),
-                // What it posted before it went is there by now.
-                _ if shared.parts.data.try_wait() => Ok(Look::Ready),
-                WriterState::Seen(watch) => {
-                    let pid = watch.pid();
-                    if self.recover_from(pid) {
-                        self.writer = WriterState::Left { pid };
-                        return Err(self.writer_dead(pid));
-                    }
-                    Ok(Look::KeepWaiting)
-                }
-                // Written, but never posted where this reader looks.
-                WriterState::Left { .. } if self.unread()? > 0 => Ok(Look::Ready),
-                WriterState::Left { pid } => Err(self.writer_dead(*pid)),
-            }
+            self.look_around()
         })
+    }
+
+    /// Whether, with nothing posted a moment ago, there is still something to wait for.
+    fn look_around(&mut self) -> Result<Look> {
+        self.look_at_writer();
+        match &self.writer {
+            WriterState::Awaited { .. } => Ok(Look::KeepWaiting),
+            WriterState::Seen(watch) if watch.is_alive() => Ok(Look::KeepWaiting),
+            // What it posted before it went is there by now.
+            _ if self.shared.parts.data.try_wait() => Ok(Look::Ready),
+            WriterState::Seen(watch) => {
+                let pid = watch.pid();
+                if self.recover_from(pid) {
+                    self.writer = WriterState::Left { pid };
+                    return Err(self.writer_dead(pid));
+                }
+                Ok(Look::KeepWaiting)
+            }
+            // Written, but never posted where this reader looks.
+            WriterState::Left { .. } if self.unread()? > 0 => Ok(Look::Ready),
+            WriterState::Left { pid } => Err(self.writer_dead(*pid)),
+        }
     }
 
     fn writer_dead(&self, pid: u64) -> Error {
@@ -306,7 +311,6 @@ impl Reader {
             .store(self.position, Ordering::Relaxed);
         oieb.payload_written_count
             .store(self.read_count, Ordering::Relaxed);
-        self.shared.parts.data.drain();
         oieb.writer_pid.store(0, Ordering::Release);
         tracing::debug!(name = %self.name, pid, "put the buffer in order after a dead writer");
         true

@@ -265,6 +265,29 @@ fn after_a_dead_writer_the_buffer_is_in_order() {
 }
 
 #[test]
+fn what_was_posted_just_before_the_end_is_read() {
+    let (mut reader, mut writer) = pair("just-before", 1024);
+    // Between the last look at the semaphore and the look at the writer.
+    writer.write(b"last").unwrap();
+    let_writer_die(&reader, writer);
+    assert!(matches!(reader.look_around(), Ok(Look::Ready)));
+    assert_eq!(
+        reader.unread().unwrap(),
+        4 + HEADER,
+        "nothing was put in order yet"
+    );
+}
+
+#[test]
+fn what_was_posted_elsewhere_is_read_when_its_writer_has_left() {
+    let (mut reader, mut writer) = pair("elsewhere", 1024);
+    writer.write(b"lost").unwrap();
+    assert!(reader.shared.parts.data.try_wait());
+    drop(writer);
+    assert_eq!(next(&mut reader).to_vec(), b"lost");
+}
+
+#[test]
 fn a_wrong_sequence_is_an_error_that_stays() {
     let (mut reader, mut writer) = pair("sequence", 1024);
     writer.write(b"1").unwrap();
@@ -323,6 +346,7 @@ fn metadata_with_a_wrong_length_is_corrupt() {
             "length {length}"
         );
     }
+    segment.write_metadata(0, &1_u64.to_le_bytes());
     for written in [1, 8, 65, u64::MAX] {
         oieb(&reader)
             .metadata_written_bytes

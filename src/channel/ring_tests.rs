@@ -60,6 +60,14 @@ fn a_frame_that_would_cross_the_end_begins_anew() {
 fn a_short_tail_is_avoided_where_it_can_be() {
     // 100 bytes at 900 would leave 8: the frame goes to the beginning instead.
     assert_eq!(find(1024, 900, 100), placed(124, 0, 116, 0));
+    for (left, skipped) in [(1, 117), (15, 131), (16, 0), (0, 0)] {
+        let position = 1024 - 116 - left;
+        assert_eq!(
+            find(1024, position, 100).unwrap().skipped,
+            skipped,
+            "{left} bytes left"
+        );
+    }
     // Nearly the whole ring: there is no other place, the tail is to be zeroed.
     assert_eq!(find(1024, 0, 1000), placed(0, 0, 1016, 8));
     // It could only go to the beginning of an empty ring that is too small for both.

@@ -252,6 +252,20 @@ fn sizes_that_cannot_be_are_refused_at_once() {
 }
 
 #[test]
+fn a_short_tail_that_cannot_be_avoided_is_zeroed() {
+    let (mut reader, mut writer) = pair("tail", 1024);
+    writer.segment().write_payload(0, &[0xEE; 1024]);
+    writer.write(&[1; 1000]).unwrap();
+    let mut tail = [0xEE; 8];
+    writer.segment().read_payload(1016, &mut tail);
+    assert_eq!(tail, [0; 8]);
+    drop(reader.read(LONG).unwrap());
+    // Too short for a marker, it is skipped all the same.
+    writer.write(&[2; 900]).unwrap();
+    assert_eq!(reader.read(LONG).unwrap().unwrap().to_vec(), [2; 900]);
+}
+
+#[test]
 fn a_loan_that_is_dropped_leaves_no_trace() {
     let (mut reader, mut writer) = pair("loan", 256);
     writer.write(&[1; 150]).unwrap();
@@ -301,6 +315,14 @@ fn a_reader_that_leaves_is_noticed_at_once_even_in_a_wait() {
         writer.write(&[0; 1]),
         Err(Error::ReaderDead { .. })
     ));
+}
+
+#[test]
+fn a_reader_that_leaves_wakes_its_writer() {
+    let (reader, writer) = pair("wake", 256);
+    let before = writer.attachment.parts.space.value();
+    drop(reader);
+    assert_eq!(writer.attachment.parts.space.value(), before + 1);
 }
 
 #[test]

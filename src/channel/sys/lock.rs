@@ -11,6 +11,9 @@ use super::file::FileId;
 /// How long a lock that is held may only have been tried by a process that sweeps the folder.
 const SWEEP: Duration = Duration::from_millis(60);
 
+/// How long between two attempts.
+const RETRY: Duration = Duration::from_millis(1);
+
 /// An exclusive lock on a file, held until it is dropped. The file itself stays.
 #[derive(Debug)]
 pub(crate) struct LockFile {
@@ -29,29 +32,23 @@ impl LockFile {
         }
         let until = Instant::now() + SWEEP;
         loop {
-            match Self::try_acquire(path)? {
-                Some(lock) if lock.is_at_its_path() => return Ok(Some(lock)),
-                // Locked, but a sweeper has unlinked it meanwhile: there is a new one to lock.
-                Some(_) => continue,
-                None if Instant::now() >= until => return Ok(None),
-                None => std::thread::sleep(Duration::from_millis(1)),
+            if let Some(lock) = Self::lock(path, open(path)?)? {
+                return Ok(Some(lock));
             }
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+            std::thread::sleep(RETRY);
         }
     }
 
-    fn try_acquire(path: &Path) -> io::Result<Option<LockFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o666)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(path)?;
+    /// Locks `file`, opened at `path`; `None` if somebody holds it, or if a sweeper has unlinked it
+    /// meanwhile, so that others would lock another one.
+    fn lock(path: &Path, file: File) -> io::Result<Option<LockFile>> {
         match file.try_lock() {
             Ok(()) => {
                 let id = FileId::of_metadata(&file.metadata()?);
-                Ok(Some(LockFile {
+                Ok(id.is_at(path).then(|| LockFile {
                     path: path.to_owned(),
                     file,
                     id,
@@ -73,6 +70,17 @@ impl LockFile {
         drop(self.file);
         Ok(())
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o666)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
 }
 
 #[cfg(test)]
@@ -107,5 +115,25 @@ mod tests {
             taken.expect("free again").is_at_its_path(),
             "a lock on an unlinked file"
         );
+    }
+
+    #[test]
+    fn a_file_that_was_unlinked_before_it_was_locked_is_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        let opened = open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(
+            LockFile::lock(&path, opened).unwrap().is_none(),
+            "there is none at the path"
+        );
+        let opened = open(&path).unwrap();
+        fs::rename(&path, dir.path().join("kept")).unwrap();
+        let current = LockFile::acquire(&path).unwrap().expect("free");
+        assert!(
+            LockFile::lock(&path, opened).unwrap().is_none(),
+            "another one is at the path"
+        );
+        assert!(current.is_at_its_path());
     }
 }

@@ -1,0 +1,166 @@
+#include <fcntl.h>
+#include <semaphore.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "channel/error.hpp"
+#include "channel/file_lock.hpp"
+#include "channel/reader.hpp"
+#include "channel/segment.hpp"
+#include "channel/semaphore.hpp"
+#include "channel/writer.hpp"
+#include "test.hpp"
+
+using namespace zerobuffer;
+using namespace zerobuffer::test;
+
+namespace {
+
+constexpr Milliseconds kSoon{5000};
+constexpr Milliseconds kNow{0};
+
+template <class Exception>
+void check_attach_fails(const BufferName& name) {
+    check_throws<Exception>([&] { Writer::connect(name, {kNow}); });
+}
+
+// A buffer whose header a test changes.
+struct Altered {
+    Altered() : name(unique_name("altered")), reader(Reader::create(name, {{64, 1024}})) {}
+
+    void set_u32(std::size_t offset, std::uint32_t value) { set(offset, &value, sizeof value); }
+    void set_u64(Field field, std::uint64_t value) {
+        set(static_cast<std::size_t>(field), &value, sizeof value);
+    }
+    void set(std::size_t offset, const void* value, std::size_t size) {
+        const Descriptor file(::open(name.segment_path().c_str(), O_RDWR | O_CLOEXEC));
+        check_equal(static_cast<ssize_t>(size),
+                    ::pwrite(file.get(), value, size, static_cast<off_t>(offset)));
+    }
+
+    BufferName name;
+    Reader reader;
+};
+
+}  // namespace
+
+TEST(a_writer_waits_until_its_buffer_is_made) {
+    const BufferName name(unique_name("late"));
+    std::optional<Reader> reader;
+    std::jthread later([&] {
+        std::this_thread::sleep_for(Milliseconds{100});
+        reader = Reader::create(name, {{64, 1024}});
+    });
+    Writer writer = Writer::connect(name, {kSoon});
+    later.join();
+    writer.write(bytes("x"));
+    check(reader->read(kSoon).has_value(), "expected a frame");
+}
+
+TEST(a_writer_gives_up_when_its_time_is_up) {
+    const BufferName name(unique_name("never"));
+    const TimePoint start = Clock::now();
+    check_throws<BufferNotFound>([&] { Writer::connect(name, {Milliseconds{100}}); });
+    const auto took = elapsed_since(start);
+    check(took >= Milliseconds{100} && took < Milliseconds{200}, "expected 100 ms");
+}
+
+TEST(a_half_made_segment_is_not_ready) {
+    const BufferName name(unique_name("half"));
+    const Descriptor file(::shm_open(name.segment().c_str(), O_CREAT | O_RDWR, 0600));
+    for (const off_t size : {0, 64, 127, 128, 4096}) {
+        check_equal(0, ::ftruncate(file.get(), size));
+        check_attach_fails<NotReady>(name);
+    }
+    ::shm_unlink(name.segment().c_str());
+}
+
+TEST(headers_of_other_protocols_are_refused_at_once) {
+    Altered other;
+    other.set_u32(kOiebSizeOffset, 64);
+    check_attach_fails<IncompatibleVersion>(other.name);
+    other.set_u32(kOiebSizeOffset, 128);
+    other.set_u32(kVersionOffset, 2);
+    check_attach_fails<IncompatibleVersion>(other.name);
+    // A later minor version is still understood.
+    other.set_u32(kVersionOffset, 1 + (7U << 8));
+    Writer::connect(other.name, {kNow});
+}
+
+TEST(sizes_that_do_not_make_the_segment_are_corrupt) {
+    Altered other;
+    for (const std::uint64_t size : {std::uint64_t{960}, std::uint64_t{1088}, ~std::uint64_t{0}}) {
+        other.set_u64(Field::payload_size, size);
+        check_attach_fails<Corrupt>(other.name);
+    }
+    other.set_u64(Field::payload_size, 1024);
+    other.set_u64(Field::metadata_size, ~std::uint64_t{0} - 100);
+    check_attach_fails<Corrupt>(other.name);
+    other.set_u64(Field::metadata_size, 64);
+    other.set_u64(Field::payload_write_pos, 1025);
+    check_attach_fails<Corrupt>(other.name);
+    other.set_u64(Field::payload_write_pos, 1024);
+    Writer writer = Writer::connect(other.name, {kNow});
+    writer.write(bytes("x"));
+    check(other.reader.read(kSoon).has_value(), "expected the frame at the beginning");
+}
+
+TEST(a_buffer_without_reader_or_semaphores_is_not_ready) {
+    Altered other;
+    other.set_u64(Field::reader_pid, 0);
+    check_attach_fails<NotReady>(other.name);
+    other.set_u64(Field::reader_pid, 0x7FFFFFF0);
+    check_attach_fails<NotReady>(other.name);
+    other.set_u64(Field::reader_pid, static_cast<std::uint64_t>(::getpid()));
+    ::sem_unlink(other.name.space_semaphore().c_str());
+    check_attach_fails<NotReady>(other.name);
+    check_equal(0U, Segment::open(other.name).field(Field::writer_pid).load());
+}
+
+TEST(semaphores_replaced_after_attaching_are_followed) {
+    Altered other;
+    Writer writer = Writer::connect(other.name);
+    writer.check_reader();
+    ::sem_unlink(other.name.data_semaphore().c_str());
+    const auto fresh = Semaphore::create(other.name, other.name.data_semaphore());
+    // Posted on the old one, which nobody waits on any more.
+    writer.write(bytes("x"));
+    check_equal(0, fresh->value());
+    writer.check_reader();
+    check_equal(1, fresh->value());
+    ::sem_unlink(other.name.data_semaphore().c_str());
+}
+
+TEST(leftovers_of_a_name_are_removed_when_it_is_made_anew) {
+    const BufferName name(unique_name("leftover"));
+    Semaphore::create(name, name.data_semaphore())->post();
+    Semaphore::create(name, name.space_semaphore())->post();
+    Descriptor(::shm_open(name.segment().c_str(), O_CREAT | O_RDWR, 0600));
+    Reader reader = Reader::create(name, {{64, 1024}});
+    check_equal(0, Semaphore::open(name, name.data_semaphore())->value());
+    Writer::connect(name).write(bytes("x"));
+    check(reader.read(kSoon).has_value(), "expected a frame");
+}
+
+TEST(a_lock_that_is_held_for_a_moment_is_waited_for) {
+    const BufferName name(unique_name("swept"));
+    auto lock = std::make_unique<FileLock>(FileLock::acquire(name));
+    std::jthread sweeper([&] {
+        std::this_thread::sleep_for(Milliseconds{20});
+        lock.reset();
+    });
+    Reader reader = Reader::create(name, {{64, 1024}});
+    check(identity_of(name.lock_path()).has_value(), "expected a lock file of its own");
+}
+
+TEST(a_failed_creation_leaves_nothing) {
+    const BufferName name(unique_name("huge"));
+    check_throws<NoSpace>([&] { Reader::create(name, {{64, std::uint64_t{1} << 50}}); });
+    check_throws<InvalidSize>([&] { Reader::create(name, {{64, ~std::uint64_t{0}}}); });
+    check_throws<InvalidSize>([&] { Reader::create(name, {{64, 0}}); });
+    check(!identity_of(name.segment_path()) && !identity_of(name.lock_path()) &&
+              !identity_of(semaphore_path(name.data_semaphore())),
+          "expected nothing");
+}

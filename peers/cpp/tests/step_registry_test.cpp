@@ -1,0 +1,91 @@
+#include "serve/step_registry.hpp"
+
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "serve/steps/all.hpp"
+#include "test.hpp"
+
+using namespace zerobuffer;
+using namespace zerobuffer::serve;
+using namespace zerobuffer::test;
+
+namespace {
+
+struct Line {
+    StepType type;
+    std::string text;
+};
+
+// The steps of a feature file, but those of scenarios that are not active yet.
+std::vector<Line> steps_of(const std::string& file) {
+    std::ifstream input(std::string(FEATURES) + "/" + file);
+    check(input.good(), "expected the feature file " + file);
+    std::vector<Line> steps;
+    StepType type = StepType::given;
+    bool pending = false;
+    bool next_pending = false;
+    for (std::string line; std::getline(input, line);) {
+        std::istringstream words(line);
+        std::string keyword;
+        words >> keyword;
+        if (keyword[0] == '@') next_pending = line.find("@pending") != std::string::npos;
+        if (keyword == "Scenario:") pending = std::exchange(next_pending, false);
+        if (keyword == "Given") type = StepType::given;
+        if (keyword == "When") type = StepType::when;
+        if (keyword == "Then") type = StepType::then;
+        const bool step =
+            keyword == "Given" || keyword == "When" || keyword == "Then" || keyword == "And";
+        std::string text;
+        std::getline(words >> std::ws, text);
+        if (step && !pending) steps.push_back({type, text});
+    }
+    return steps;
+}
+
+}  // namespace
+
+TEST(every_step_of_the_active_scenarios_means_one_definition) {
+    const StepRegistry registry = steps::all();
+    std::size_t count = 0;
+    for (const char* file : {"01-Basic-Communication.feature", "13-Duplex-Channel.feature"}) {
+        for (const Line& line : steps_of(file)) {
+            ++count;
+            const auto found = registry.find_all(line.type, "", line.text);
+            check(found.size() == 1,
+                  std::to_string(found.size()) + " definitions for: " + line.text);
+        }
+    }
+    check(count > 70, "expected more than " + std::to_string(count) + " steps");
+}
+
+TEST(a_step_may_name_its_role_or_not) {
+    const StepRegistry registry = steps::all();
+    const auto named = registry.find_all(StepType::when, "x", "the 'writer' process connects to buffer 'b'");
+    check_equal(1U, named.size());
+    check_equal("writer", named[0].arguments.role);
+    check_equal("b", named[0].arguments.text(0));
+    const auto unnamed = registry.find_all(StepType::then, "reader", "connects to buffer 'b'");
+    check_equal(1U, unnamed.size());
+    check_equal("reader", unnamed[0].arguments.role);
+}
+
+TEST(the_step_type_that_is_asked_for_comes_first) {
+    StepRegistry registry;
+    registry.add({StepType::given}, "does it", nullptr);
+    registry.add({StepType::then}, "does it", nullptr);
+    const auto first = [&](StepType type) {
+        return registry.find_all(type, "", "does it").front().definition->types.front();
+    };
+    check(first(StepType::then) == StepType::then, "expected the Then");
+    check(first(StepType::given) == StepType::given, "expected the Given");
+    check(first(StepType::when) == StepType::given, "expected the first of the others");
+}
+
+TEST(texts_of_any_length_are_looked_at_safely) {
+    const StepRegistry registry = steps::all();
+    check(registry.find_all(StepType::when, "", "writes frame").empty(), "part of a phrase");
+    const std::string endless = "connects to buffer '" + std::string(10'000'000, 'n') + "'";
+    check(registry.find_all(StepType::when, "", endless).empty(), "a text without end");
+}
