@@ -228,7 +228,7 @@ mod tests {
             let result = hanging.await;
             assert!(begun.elapsed() < Duration::from_secs(2));
             assert!(error(&result).starts_with(STEP_TIMEOUT), "{result:?}");
-            assert!(error(&result).contains("0.1 s"), "{result:?}");
+            assert!(error(&result).contains("(limit 0.1 s)"), "{result:?}");
             let refused = executor.execute(params("the test passes")).await;
             assert!(error(&refused).contains("refused"), "{refused:?}");
             executor.cleanup().await;
@@ -247,19 +247,30 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_scenario_interrupts_its_steps() {
+    fn the_end_of_a_scenario_interrupts_a_step() {
         run(async {
             let executor = executor(Duration::from_secs(30));
             let begun = Instant::now();
             let hanging = executor.execute(params("the test hangs for '3' seconds"));
-            let waiting = executor.execute(params("the test passes"));
-            let (hanging, waiting, ()) = tokio::join!(hanging, waiting, async {
-                executor.initialize(InitializeParams::default()).await;
-            });
+            let (hanging, ()) = tokio::join!(hanging, executor.cleanup());
             assert!(error(&hanging).contains("ended before"), "{hanging:?}");
-            assert!(error(&waiting).contains("ended before"), "{waiting:?}");
             assert!(begun.elapsed() < Duration::from_millis(2500));
             assert!(executor.execute(params("the test passes")).await.success);
+        });
+    }
+
+    #[test]
+    fn the_end_of_a_scenario_refuses_the_steps_that_wait() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let dropped = test_steps::watch_drops();
+            let step = format!("the test holds thing '{}'", dropped.id());
+            let running = executor.execute(params("the test waits '300' ms"));
+            let waiting = executor.execute(params(&step));
+            // Its thread, and with it all that it executes, is gone when the scenario has ended.
+            let (_, waiting, ()) = tokio::join!(running, waiting, executor.cleanup());
+            assert!(error(&waiting).contains("ended before"), "{waiting:?}");
+            assert!(!dropped.is_dropped(), "the step was executed");
         });
     }
 

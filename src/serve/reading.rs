@@ -269,6 +269,15 @@ mod tests {
     }
 
     #[test]
+    fn the_next_read_gives_the_earlier_frame_back() {
+        let (mut reading, mut writer) = pair("next");
+        for sequence in 1..=10 {
+            writer.write(&pattern::sequenced(1900, sequence)).unwrap();
+            reading.read().unwrap().expect_sequenced_data().unwrap();
+        }
+    }
+
+    #[test]
     fn what_was_read_is_compared() {
         let (mut reading, mut writer) = pair("compared");
         writer.write(&pattern::sequenced(100, 7)).unwrap();
