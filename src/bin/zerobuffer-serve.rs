@@ -1,2 +1,51 @@
-//! To come.
-fn main() {}
+//! The step server's command line.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use zerobuffer::serve;
+
+/// Executes the steps of interop scenarios, told by an orchestrator over JSON-RPC 2.0 on standard
+/// input and output.
+///
+/// One process plays one or more roles of a scenario. Requests and answers travel in frames of a
+/// Content-Length header and a JSON body. The process ends when its input ends.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Arguments {
+    /// How long a step may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    step_timeout: Duration,
+}
+
+const EXAMPLES: &str = r#"Environment:
+  HARMONY_HOST_PID, HARMONY_FEATURE_ID
+          Make a step's buffer name NAME into NAME_<HOST_PID>_<FEATURE_ID>
+  ZEROBUFFER_LOG_LEVEL
+          trace, debug, info (default), warn, error or off; else RUST_LOG
+
+Examples:
+  List the step definitions:
+    printf 'Content-Length: 46\r\n\r\n{"jsonrpc":"2.0","id":1,"method":"discover"}  ' \
+      | zerobuffer-serve
+
+  Give every step two minutes, and log what the library does:
+    ZEROBUFFER_LOG_LEVEL=debug zerobuffer-serve --step-timeout 120"#;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "expected a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("expected more than 0 seconds".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    serve::run(&serve::Options {
+        step_timeout: arguments.step_timeout,
+    })
+}

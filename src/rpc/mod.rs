@@ -1,7 +1,12 @@
 //! The contract between an orchestrator and a step server: JSON-RPC 2.0 messages in
 //! `Content-Length` frames.
 //!
-//! [`message`] holds the parameters and results, [`framing`] the frames.
+//! [`message`] holds the parameters and results, [`framing`] the frames, [`request`] what a frame's
+//! body must be, and [`server`] answers requests over a pair of streams.
 
 pub mod framing;
 pub mod message;
+#[cfg(feature = "serve")]
+pub mod request;
+#[cfg(feature = "serve")]
+pub mod server;

@@ -1,1 +1,33 @@
-//! To come.
+//! The step server: one process per role of a scenario, told over JSON-RPC which steps to execute.
+//!
+//! [`session`] is the life of the process: frames on its standard streams, answered by the
+//! [`methods`] of the contract. A step goes to the [`executor`], which gives it its turn and its
+//! time limit, and from there to the [`worker`], the thread with the scenario's [`world`], where
+//! [`definitions`] finds the function that carries it out. The functions are in `steps`, one file a
+//! feature file; what they hold is in [`reading`], [`writing`], [`serving`] and [`calling`].
+//!
+//! To add a step, write a function with the phrase in its attribute in the file of its feature.
+
+pub mod calling;
+pub mod definitions;
+pub mod executor;
+pub mod failure;
+pub mod held;
+mod lending;
+pub mod logs;
+pub mod methods;
+pub mod naming;
+pub mod pattern;
+pub mod reading;
+pub mod registry;
+pub mod serving;
+pub mod session;
+pub mod stdio;
+mod steps;
+#[cfg(test)]
+mod test_steps;
+pub mod worker;
+pub mod world;
+pub mod writing;
+
+pub use session::{Options, run};

@@ -1,0 +1,288 @@
+//! Executes the steps of one scenario after the other, each within its time limit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, watch};
+
+use super::failure::Failure;
+use super::logs::Logs;
+use super::naming::RunId;
+use super::registry::Registry;
+use super::worker::{Outcome, Worker};
+use crate::rpc::message::{
+    ExecuteStepParams, InitializeParams, STEP_TIMEOUT, StepResult, StringMap,
+};
+
+/// How long the end of a scenario waits for its things to be released in good order.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Executes steps, one at a time.
+#[derive(Debug)]
+pub struct Executor {
+    step_timeout: Duration,
+    logs: Logs,
+    registry: Arc<Registry>,
+    /// Counts scenarios; a change interrupts the step of an earlier one.
+    scenario: watch::Sender<u64>,
+    stage: Mutex<Stage>,
+}
+
+#[derive(Debug, Default)]
+struct Stage {
+    setup: Option<InitializeParams>,
+    worker: Option<Worker>,
+    /// The step that ran over its time, after which no other may run.
+    overdue: Option<String>,
+}
+
+impl Executor {
+    /// An executor whose steps may each take `step_timeout`, and which answers with `logs`.
+    pub fn new(step_timeout: Duration, logs: Logs) -> Self {
+        Executor {
+            step_timeout,
+            logs,
+            registry: Arc::default(),
+            scenario: watch::Sender::new(0),
+            stage: Mutex::default(),
+        }
+    }
+
+    /// What the scenario's steps hold, by name.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Begins a scenario; nothing of an earlier one is left.
+    pub async fn initialize(&self, setup: InitializeParams) {
+        let mut stage = self.end_scenario().await;
+        tracing::info!(
+            "scenario '{}': role '{}' on platform '{}'",
+            setup.scenario,
+            setup.role,
+            setup.platform
+        );
+        stage.setup = Some(setup);
+    }
+
+    /// Releases everything that the scenario holds.
+    pub async fn cleanup(&self) {
+        drop(self.end_scenario().await);
+    }
+
+    async fn end_scenario(&self) -> tokio::sync::MutexGuard<'_, Stage> {
+        self.scenario.send_modify(|count| *count += 1);
+        let mut stage = self.stage.lock().await;
+        stage.overdue = None;
+        if let Some(worker) = stage.worker.take() {
+            worker.end(RELEASE_PATIENCE).await;
+        }
+        self.release_by_name();
+        stage
+    }
+
+    fn release_by_name(&self) {
+        for held in self.registry.release() {
+            tracing::warn!("released from outside: {held}");
+        }
+    }
+
+    /// Executes a step, after those that came before it. Every way to fail is a result.
+    pub async fn execute(&self, params: ExecuteStepParams) -> StepResult {
+        let name = format!("{} {}", params.step_type, params.step);
+        let context = params.context.clone();
+        let outcome = self.execute_in_turn(&name, params).await;
+        let (result, context) = match outcome {
+            Ok(outcome) => (outcome.result, outcome.context),
+            Err(failure) => (Err(failure), context),
+        };
+        self.result(&name, result, context)
+    }
+
+    fn result(&self, name: &str, result: Result<(), Failure>, context: StringMap) -> StepResult {
+        let error = match result {
+            Ok(()) => {
+                tracing::debug!("passed: {name}");
+                None
+            }
+            Err(failure) => {
+                let message = failure.to_string();
+                tracing::error!("failed: {name}: {message}");
+                // An error that orchestrators know by its beginning already names the step.
+                let named = message.contains(name);
+                Some(if named {
+                    message
+                } else {
+                    format!("{name}: {message}")
+                })
+            }
+        };
+        StepResult {
+            success: error.is_none(),
+            error,
+            context,
+            logs: self.logs.take(),
+        }
+    }
+
+    async fn execute_in_turn(
+        &self,
+        name: &str,
+        params: ExecuteStepParams,
+    ) -> Result<Outcome, Failure> {
+        let mut next_scenario = self.scenario.subscribe();
+        let mut stage = self.stage.lock().await;
+        let stage = &mut *stage;
+        if next_scenario.has_changed()? {
+            return Err(interrupted());
+        }
+        if let Some(overdue) = &stage.overdue {
+            return Err(Failure::new(format!(
+                "refused, because an earlier step ran over its time and was abandoned ({overdue}); \
+                 call initialize or cleanup first"
+            )));
+        }
+        let worker = match stage.worker.take() {
+            Some(worker) => worker,
+            None => self.new_worker(stage.setup.as_ref())?,
+        };
+        tracing::info!("step: {name}");
+        let begun = Instant::now();
+        let outcome = worker.execute(params);
+        tokio::select! {
+            biased;
+            outcome = outcome => {
+                stage.worker = Some(worker);
+                outcome.map_err(|_| Failure::new("the scenario's thread is gone"))
+            }
+            _ = next_scenario.changed() => {
+                stage.worker = Some(worker);
+                Err(interrupted())
+            }
+            () = tokio::time::sleep(self.step_timeout) => {
+                stage.overdue = Some(name.to_owned());
+                drop(worker);
+                self.release_by_name();
+                Err(Failure::new(format!(
+                    "{STEP_TIMEOUT} after {:.1} s (limit {} s): {name}",
+                    begun.elapsed().as_secs_f64(),
+                    self.step_timeout.as_secs_f64(),
+                )))
+            }
+        }
+    }
+
+    fn new_worker(&self, setup: Option<&InitializeParams>) -> Result<Worker, Failure> {
+        Worker::start(RunId::new(setup), Arc::clone(&self.registry))
+            .map_err(|error| Failure::from(error).while_doing("starting the scenario's thread"))
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::new("the scenario was ended before the step was done")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_steps::{self, params};
+    use super::*;
+    use crate::rpc::message::NO_MATCHING_STEP;
+
+    fn run<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    fn executor(step_timeout: Duration) -> Executor {
+        Executor::new(step_timeout, Logs::default())
+    }
+
+    fn error(result: &StepResult) -> &str {
+        assert!(!result.success);
+        result.error.as_deref().unwrap()
+    }
+
+    #[test]
+    fn an_error_names_the_step() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let result = executor.execute(params("the test fails")).await;
+            assert!(
+                error(&result).starts_with("When the test fails: "),
+                "{result:?}"
+            );
+            let result = executor.execute(params("the test sings")).await;
+            assert!(error(&result).starts_with(NO_MATCHING_STEP), "{result:?}");
+        });
+    }
+
+    #[test]
+    fn an_overdue_step_is_abandoned_and_others_refused_until_a_new_scenario() {
+        run(async {
+            let executor = executor(Duration::from_millis(100));
+            let begun = Instant::now();
+            let hanging = executor.execute(params("the test hangs for '3' seconds"));
+            let result = hanging.await;
+            assert!(begun.elapsed() < Duration::from_secs(2));
+            assert!(error(&result).starts_with(STEP_TIMEOUT), "{result:?}");
+            assert!(error(&result).contains("(limit 0.1 s)"), "{result:?}");
+            let refused = executor.execute(params("the test passes")).await;
+            assert!(error(&refused).contains("refused"), "{refused:?}");
+            executor.cleanup().await;
+            assert!(executor.execute(params("the test passes")).await.success);
+        });
+    }
+
+    #[test]
+    fn the_limit_counts_from_the_beginning_of_each_step() {
+        run(async {
+            let executor = executor(Duration::from_millis(500));
+            let step = || executor.execute(params("the test waits '300' ms"));
+            let (first, second) = tokio::join!(step(), step());
+            assert!(first.success && second.success, "{first:?} {second:?}");
+        });
+    }
+
+    #[test]
+    fn the_end_of_a_scenario_interrupts_a_step() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let begun = Instant::now();
+            let hanging = executor.execute(params("the test hangs for '3' seconds"));
+            let (hanging, ()) = tokio::join!(hanging, executor.cleanup());
+            assert!(error(&hanging).contains("ended before"), "{hanging:?}");
+            assert!(begun.elapsed() < Duration::from_millis(2500));
+            assert!(executor.execute(params("the test passes")).await.success);
+        });
+    }
+
+    #[test]
+    fn the_end_of_a_scenario_refuses_the_steps_that_wait() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let dropped = test_steps::watch_drops();
+            let step = format!("the test holds thing '{}'", dropped.id());
+            let running = executor.execute(params("the test waits '300' ms"));
+            let waiting = executor.execute(params(&step));
+            // Its thread, and with it all that it executes, is gone when the scenario has ended.
+            let (_, waiting, ()) = tokio::join!(running, waiting, executor.cleanup());
+            assert!(error(&waiting).contains("ended before"), "{waiting:?}");
+            assert!(!dropped.is_dropped(), "the step was executed");
+        });
+    }
+
+    #[test]
+    fn initialize_forgets_the_earlier_scenario() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let dropped = test_steps::watch_drops();
+            let step = format!("the test holds thing '{}'", dropped.id());
+            assert!(executor.execute(params(&step)).await.success);
+            executor.initialize(InitializeParams::default()).await;
+            assert!(dropped.is_dropped());
+        });
+    }
+}

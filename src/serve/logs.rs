@@ -1,0 +1,220 @@
+//! Log records: collected for the next answer, and written to the standard error.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::rpc::message::LogEntry;
+
+/// The variable with the level of a step server's records; `RUST_LOG` stands in for it.
+pub const LEVEL: &str = "ZEROBUFFER_LOG_LEVEL";
+
+/// How many records wait for an answer; the oldest give way to newer ones.
+const CAPACITY: usize = 2_000;
+
+/// The records since the previous answer.
+#[derive(Debug, Clone, Default)]
+pub struct Logs(Arc<Mutex<Collected>>);
+
+#[derive(Debug, Default)]
+struct Collected {
+    entries: VecDeque<LogEntry>,
+    dropped: usize,
+}
+
+impl Logs {
+    /// Takes the records out.
+    pub fn take(&self) -> Vec<LogEntry> {
+        let collected = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let lost = (collected.dropped > 0).then(|| {
+            let message = format!("{} earlier records were dropped", collected.dropped);
+            entry(Level::WARN, message)
+        });
+        lost.into_iter().chain(collected.entries).collect()
+    }
+
+    fn push(&self, entry: LogEntry) {
+        let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if collected.entries.len() == CAPACITY {
+            collected.entries.pop_front();
+            collected.dropped += 1;
+        }
+        collected.entries.push_back(entry);
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Logs {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut message = Message::default();
+        event.record(&mut message);
+        self.push(entry(*event.metadata().level(), message.text()));
+    }
+}
+
+/// Collects the records of the whole process from now on, and writes them to the standard error.
+pub fn install() -> Logs {
+    let logs = Logs::default();
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (filter, complaint) = filter(variable(LEVEL).or_else(|| variable("RUST_LOG")));
+    let to_stderr = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    let installed = tracing_subscriber::registry()
+        .with(filter)
+        .with(logs.clone())
+        .with(to_stderr)
+        .try_init();
+    if installed.is_err() {
+        tracing::warn!("another subscriber is installed: no records in the answers");
+    }
+    if let Some(complaint) = complaint {
+        tracing::warn!("{complaint}");
+    }
+    logs
+}
+
+/// The filter for the value of a level variable, and what is wrong with that value. A bare level
+/// is about this program's own records; those of its dependencies stay at warnings.
+fn filter(value: Option<String>) -> (EnvFilter, Option<String>) {
+    let own = |level: &str| EnvFilter::new(format!("warn,zerobuffer={level}"));
+    let Some(value) = value else {
+        return (own("info"), None);
+    };
+    if let Some(level) = level_name(&value) {
+        return (own(level), None);
+    }
+    match EnvFilter::try_new(&value) {
+        Ok(filter) if value.contains('=') => (filter, None),
+        _ => {
+            let complaint = format!(
+                "log level {value:?}: expected trace, debug, info, warn, error, off or target=level; \
+                 using info"
+            );
+            (own("info"), Some(complaint))
+        }
+    }
+}
+
+/// A level by the names that it has in the step servers of any language.
+fn level_name(word: &str) -> Option<&'static str> {
+    let level = match word.to_ascii_lowercase().as_str() {
+        "trace" => "trace",
+        "debug" => "debug",
+        "info" | "information" => "info",
+        "warn" | "warning" => "warn",
+        "error" | "critical" | "fatal" => "error",
+        "off" | "none" => "off",
+        _ => return None,
+    };
+    Some(level)
+}
+
+fn entry(level: Level, message: String) -> LogEntry {
+    let level = match level {
+        Level::TRACE => 0,
+        Level::DEBUG => 1,
+        Level::INFO => 2,
+        Level::WARN => 3,
+        Level::ERROR => 4,
+    };
+    LogEntry {
+        timestamp: format!("{:.6}", jiff::Timestamp::now()),
+        level,
+        message,
+    }
+}
+
+/// The message of an event, with its fields behind it.
+#[derive(Default)]
+struct Message {
+    message: String,
+    fields: String,
+}
+
+impl Message {
+    fn text(self) -> String {
+        self.message + &self.fields
+    }
+}
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a string cannot fail.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}={value:?}"),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collected(log: impl FnOnce()) -> Vec<LogEntry> {
+        let logs = Logs::default();
+        let subscriber = tracing_subscriber::registry().with(logs.clone());
+        tracing::subscriber::with_default(subscriber, log);
+        logs.take()
+    }
+
+    #[test]
+    fn records_are_taken_once_with_level_and_fields() {
+        let logs = Logs::default();
+        let subscriber = tracing_subscriber::registry().with(logs.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(size = 3, name = "x", "wrote {}", 7);
+            tracing::error!("bad");
+        });
+        let entries = logs.take();
+        assert_eq!(entries[0].message, "wrote 7 size=3 name=\"x\"");
+        assert_eq!((entries[0].level, entries[1].level), (2, 4));
+        assert_eq!(logs.take(), []);
+    }
+
+    #[test]
+    fn times_are_utc_in_iso_8601() {
+        let entries = collected(|| tracing::info!("now"));
+        let time: jiff::Timestamp = entries[0].timestamp.parse().unwrap();
+        let age = jiff::Timestamp::now().duration_since(time);
+        assert!(age.as_secs().abs() < 60, "{age:?}");
+        assert!(entries[0].timestamp.ends_with('Z'));
+    }
+
+    #[test]
+    fn a_flood_of_records_is_bounded_and_says_so() {
+        let entries = collected(|| {
+            for i in 0..CAPACITY + 5 {
+                tracing::info!("{i}");
+            }
+        });
+        assert_eq!(entries.len(), CAPACITY + 1);
+        assert!(
+            entries[0].message.starts_with("5 earlier"),
+            "{:?}",
+            entries[0]
+        );
+        assert_eq!(entries[1].message, "5");
+    }
+
+    #[test]
+    fn levels_are_known_by_the_names_of_all_languages() {
+        for (value, level) in [
+            ("Information", "info"),
+            ("WARNING", "warn"),
+            ("debug", "debug"),
+        ] {
+            let (filter, complaint) = filter(Some(value.into()));
+            assert!(filter.to_string().contains(level), "{filter}");
+            assert_eq!(complaint, None);
+        }
+        assert_eq!(filter(Some("zerobuffer=debug".into())).1, None);
+        assert!(filter(Some("loud".into())).1.is_some());
+    }
+}

@@ -1,0 +1,76 @@
+//! Test data: the bytes that every step server, in whatever language, writes for a given step, and
+//! their comparison with what was read.
+
+use super::failure::{Failure, StepOutcome};
+
+/// Size in bytes of a frame whose step gives a sequence number and no size.
+pub const DEFAULT_FRAME_SIZE: usize = 1024;
+
+/// The data of a frame with this sequence number: byte i is (i + sequence) mod 256.
+///
+/// ```
+/// assert_eq!(zerobuffer::serve::pattern::sequenced(3, 255), [255, 0, 1]);
+/// ```
+pub fn sequenced(size: usize, sequence: u64) -> Vec<u8> {
+    let first = sequence as u8;
+    (0..size).map(|i| first.wrapping_add(i as u8)).collect()
+}
+
+/// Data of a frame or a request whose step gives only a size, and metadata: byte i is i mod 256.
+pub fn plain(size: usize) -> Vec<u8> {
+    sequenced(size, 0)
+}
+
+/// The data of the i-th of many requests, counted from 0.
+pub fn numbered_request(index: usize) -> Vec<u8> {
+    format!("Request {index}").into_bytes()
+}
+
+/// Compares every byte.
+///
+/// # Errors
+///
+/// A failure that names `what` was compared, and both lengths, or the first byte that differs.
+pub fn compare(what: &str, expected: &[u8], found: &[u8]) -> StepOutcome {
+    if expected.len() != found.len() {
+        return Err(Failure::new(format!(
+            "{what}: expected {} bytes, found {}",
+            expected.len(),
+            found.len()
+        )));
+    }
+    match expected.iter().zip(found).position(|(e, f)| e != f) {
+        None => Ok(()),
+        Some(offset) => Err(Failure::new(format!(
+            "{what}: byte {offset} of {}: expected 0x{:02x}, found 0x{:02x}",
+            expected.len(),
+            expected[offset],
+            found[offset]
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_the_same_in_all_languages() {
+        assert_eq!(sequenced(4, 1), [1, 2, 3, 4]);
+        assert_eq!(sequenced(3, 254), [254, 255, 0]);
+        assert_eq!(sequenced(2, 300), [44, 45]);
+        assert_eq!(sequenced(258, 0)[255..], [255, 0, 1]);
+        assert_eq!(plain(258), sequenced(258, 0));
+        assert_eq!(numbered_request(0), b"Request 0");
+    }
+
+    #[test]
+    fn a_difference_is_named() {
+        assert_eq!(compare("x", &[1, 2, 3], &[1, 2, 3]), Ok(()));
+        let failure = compare("frame 7", &[1, 2, 3], &[1, 2, 4]).unwrap_err();
+        let expected = "frame 7: byte 2 of 3: expected 0x03, found 0x04";
+        assert_eq!(failure.to_string(), expected);
+        let failure = compare("x", &[1], &[]).unwrap_err();
+        assert_eq!(failure.to_string(), "x: expected 1 bytes, found 0");
+    }
+}

@@ -1,0 +1,202 @@
+//! What a scenario holds, by name, outside the World.
+//!
+//! A World whose step hangs cannot be asked to let go. What it holds is noted here before it is
+//! made, so that another thread can release it: the name is all that takes.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::BufferName;
+
+/// Offsets of the owners' process ids in a segment, in bytes.
+const WRITER_PID: u64 = 0x50;
+const READER_PID: u64 = 0x58;
+
+/// The ends of buffers that this process may hold.
+#[derive(Debug, Default)]
+pub struct Registry(Mutex<BTreeSet<Held>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Held {
+    Reader(BufferName),
+    Writer(BufferName),
+}
+
+impl Registry {
+    /// Notes that this process is about to create the buffer of this name.
+    pub fn note_reader(&self, buffer: &BufferName) {
+        self.note(Held::Reader(buffer.clone()));
+    }
+
+    /// Notes that this process is about to attach to the buffer of this name.
+    pub fn note_writer(&self, buffer: &BufferName) {
+        self.note(Held::Writer(buffer.clone()));
+    }
+
+    fn note(&self, held: Held) {
+        self.held().insert(held);
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeSet<Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Releases what this process still holds of what was noted, and says what that was. Buffers
+    /// that were released in good order, or that another process has taken over, are left alone.
+    pub fn release(&self) -> Vec<String> {
+        let noted = std::mem::take(&mut *self.held());
+        noted
+            .into_iter()
+            .filter_map(|held| match release(&held) {
+                Ok(true) => Some(held.to_string()),
+                Ok(false) => None,
+                Err(error) => Some(format!("{held}, which cannot be released: {error}")),
+            })
+            .collect()
+    }
+}
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Held::Reader(buffer) => write!(f, "the reader of '{buffer}'"),
+            Held::Writer(buffer) => write!(f, "the writer of '{buffer}'"),
+        }
+    }
+}
+
+/// Whether this process held it until now.
+fn release(held: &Held) -> io::Result<bool> {
+    let (buffer, pid_at) = match held {
+        Held::Reader(buffer) => (buffer, READER_PID),
+        Held::Writer(buffer) => (buffer, WRITER_PID),
+    };
+    let segment = buffer.segment_path();
+    let file = match OpenOptions::new().read(true).write(true).open(segment) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if owner(&file, pid_at)? != u64::from(std::process::id()) {
+        return Ok(false);
+    }
+    file.write_all_at(&0u64.to_le_bytes(), pid_at)?;
+    if matches!(held, Held::Reader(_)) {
+        for path in files_of(buffer) {
+            remove(&path)?;
+        }
+    }
+    Ok(true)
+}
+
+fn owner(segment: &File, pid_at: u64) -> io::Result<u64> {
+    let mut pid = [0; 8];
+    segment.read_exact_at(&mut pid, pid_at)?;
+    Ok(u64::from_le_bytes(pid))
+}
+
+/// What the reader of a buffer owns, the lock last.
+fn files_of(buffer: &BufferName) -> [PathBuf; 4] {
+    let segment = buffer.segment_path();
+    let semaphore = |name| segment.with_file_name(format!("sem.{name}"));
+    [
+        semaphore(buffer.data_semaphore()),
+        semaphore(buffer.space_semaphore()),
+        segment,
+        buffer.lock_path(),
+    ]
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer's files as its reader leaves them when it hangs, for these pids.
+    struct Fake(BufferName);
+
+    impl Fake {
+        fn new(name: &str, writer: u64, reader: u64) -> Self {
+            let name = format!("registry-{name}-{}", std::process::id());
+            let name = BufferName::new(name).unwrap();
+            fs::create_dir_all(name.lock_path().parent().unwrap()).unwrap();
+            for path in files_of(&name) {
+                fs::write(path, vec![0; 128]).unwrap();
+            }
+            let segment = File::options()
+                .write(true)
+                .open(name.segment_path())
+                .unwrap();
+            segment
+                .write_all_at(&writer.to_le_bytes(), WRITER_PID)
+                .unwrap();
+            segment
+                .write_all_at(&reader.to_le_bytes(), READER_PID)
+                .unwrap();
+            Fake(name)
+        }
+
+        fn files(&self) -> usize {
+            files_of(&self.0)
+                .iter()
+                .filter(|path| path.exists())
+                .count()
+        }
+
+        fn writer(&self) -> u64 {
+            owner(&File::open(self.0.segment_path()).unwrap(), WRITER_PID).unwrap()
+        }
+    }
+
+    impl Drop for Fake {
+        fn drop(&mut self) {
+            for path in files_of(&self.0) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    fn own_pid() -> u64 {
+        std::process::id().into()
+    }
+
+    #[test]
+    fn the_files_of_a_held_reader_are_removed_once() {
+        let fake = Fake::new("reader", 0, own_pid());
+        let registry = Registry::default();
+        registry.note_reader(&fake.0);
+        assert_eq!(registry.release(), [format!("the reader of '{}'", fake.0)]);
+        assert_eq!(fake.files(), 0);
+        assert_eq!(registry.release(), [""; 0]);
+    }
+
+    #[test]
+    fn a_held_writer_leaves_the_readers_files() {
+        let fake = Fake::new("writer", own_pid(), 1);
+        let registry = Registry::default();
+        registry.note_writer(&fake.0);
+        assert_eq!(registry.release().len(), 1);
+        assert_eq!((fake.files(), fake.writer()), (4, 0));
+    }
+
+    #[test]
+    fn what_another_process_holds_or_nobody_does_is_left_alone() {
+        let fake = Fake::new("other", 1, 1);
+        let registry = Registry::default();
+        registry.note_reader(&fake.0);
+        registry.note_writer(&fake.0);
+        registry.note_reader(&BufferName::new("registry-of-nothing").unwrap());
+        assert_eq!(registry.release(), [""; 0]);
+        assert_eq!((fake.files(), fake.writer()), (4, 1));
+    }
+}

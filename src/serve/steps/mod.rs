@@ -1,0 +1,9 @@
+//! The step definitions, one file a feature file.
+//!
+//! A definition says in its regular expression which phrase it carries out, and has an attribute
+//! for every keyword with which the phrase is used. The phrases are an interface: step servers in
+//! other languages know them to the letter. A step that promises a check fails when there is
+//! nothing to check.
+
+mod basic_communication;
+mod duplex_channel;

@@ -1,0 +1,416 @@
+//! The scenarios of the feature files, each role in a step server of its own, and all roles in one.
+
+#![allow(clippy::unwrap_used)]
+
+mod serve_support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gherkin::{Feature, GherkinEnv, Step};
+use regex::Regex;
+use serde_json::{Value, json};
+use serve_support::{Run, StepServer};
+
+/// Whether each role has a process of its own.
+#[derive(Clone, Copy, PartialEq)]
+enum Hosting {
+    Separate,
+    Same,
+}
+
+/// An orchestrator, as small as it can be: steps go to the role that they name, else to the one
+/// named last, and to all before the first is named.
+struct Orchestrator {
+    servers: BTreeMap<String, StepServer>,
+    hosting: Hosting,
+    context: Value,
+}
+
+const ONLY: &str = "all roles";
+
+impl Orchestrator {
+    fn start(roles: &[String], hosting: Hosting, run: &Run) -> Self {
+        let processes = match hosting {
+            Hosting::Separate => roles.to_vec(),
+            Hosting::Same => vec![ONLY.to_owned()],
+        };
+        let mut servers = BTreeMap::new();
+        for process in processes {
+            let mut server = StepServer::start(run, &[]);
+            let setup = json!({"role": process, "platform": "rust", "scenario": "test",
+                "hostPid": run.host_pid, "featureId": run.feature_id});
+            assert_eq!(server.call("initialize", setup), true);
+            servers.insert(process, server);
+        }
+        Orchestrator {
+            servers,
+            hosting,
+            context: json!({}),
+        }
+    }
+
+    fn execute(&mut self, step: &Step, role: Option<&str>) {
+        let processes: Vec<String> = match (self.hosting, role) {
+            (Hosting::Separate, Some(role)) => vec![role.to_owned()],
+            _ => self.servers.keys().cloned().collect(),
+        };
+        for process in processes {
+            let server = self.servers.get_mut(&process).unwrap();
+            let params = json!({"process": role.unwrap_or_default(),
+                "stepType": format!("{:?}", step.ty), "step": step.value, "parameters": {},
+                "context": self.context, "isBroadcast": role.is_none()});
+            let result = server.call("executeStep", params);
+            assert_eq!(result["success"], true, "{}: {result:#}", step.value);
+            self.context = result["context"].clone();
+        }
+    }
+
+    fn end(mut self) {
+        for server in self.servers.values_mut() {
+            assert_eq!(server.call("cleanup", json!({})), Value::Null);
+            assert_eq!(server.call("shutdown", json!({})), Value::Null);
+            assert!(server.wait().success());
+        }
+    }
+}
+
+fn role_of(step: &Step) -> Option<String> {
+    let role = Regex::new(r"^the '([^']+)' process ").unwrap();
+    Some(role.captures(&step.value)?[1].to_owned())
+}
+
+fn feature(file: &str) -> Feature {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("features")
+        .join(file);
+    Feature::parse_path(path, GherkinEnv::default()).unwrap()
+}
+
+/// Runs the scenario whose name begins with this id.
+fn run_scenario(file: &str, id: &str, hosting: Hosting) {
+    let feature = feature(file);
+    let scenario = feature
+        .scenarios
+        .iter()
+        .find(|scenario| scenario.name.starts_with(&format!("{id} - ")))
+        .unwrap();
+    let background = feature.background.iter().flat_map(|b| &b.steps);
+    let steps: Vec<&Step> = background.chain(&scenario.steps).collect();
+    let mut roles: Vec<String> = steps.iter().filter_map(|step| role_of(step)).collect();
+    roles.sort();
+    roles.dedup();
+    let run = Run::new();
+    let mut orchestrator = Orchestrator::start(&roles, hosting, &run);
+    let mut role = None;
+    for step in steps {
+        role = role_of(step).or(role);
+        orchestrator.execute(step, role.as_deref());
+    }
+    orchestrator.end();
+    run.assert_nothing_left();
+}
+
+fn basic(id: &str) {
+    run_scenario("01-Basic-Communication.feature", id, Hosting::Separate);
+    run_scenario("01-Basic-Communication.feature", id, Hosting::Same);
+}
+
+fn duplex(id: &str) {
+    run_scenario("13-Duplex-Channel.feature", id, Hosting::Separate);
+    run_scenario("13-Duplex-Channel.feature", id, Hosting::Same);
+}
+
+#[test]
+fn scenario_1_1() {
+    basic("1.1");
+}
+
+#[test]
+fn scenario_1_2() {
+    basic("1.2");
+}
+
+#[test]
+fn scenario_1_3() {
+    basic("1.3");
+}
+
+#[test]
+fn scenario_1_4() {
+    basic("1.4");
+}
+
+#[test]
+fn scenario_1_5() {
+    basic("1.5");
+}
+
+#[test]
+fn scenario_1_6() {
+    basic("1.6");
+}
+
+#[test]
+fn scenario_1_7() {
+    for _ in 0..5 {
+        basic("1.7");
+    }
+}
+
+#[test]
+fn scenario_13_1() {
+    duplex("13.1");
+}
+
+#[test]
+fn scenario_13_2() {
+    duplex("13.2");
+}
+
+#[test]
+fn scenario_13_3() {
+    duplex("13.3");
+}
+
+#[test]
+fn scenario_13_4() {
+    duplex("13.4");
+}
+
+/// Steps up to the one that has to fail, in the process of the first role, or of both.
+fn expect_failure(steps: &[(&str, &str)], expected: &str) {
+    let run = Run::new();
+    let mut server = StepServer::start(&run, &[]);
+    let (last, before) = steps.split_last().unwrap();
+    for (kind, step) in before {
+        server.pass(kind, step);
+    }
+    let failure = server.fail(last.0, last.1);
+    assert!(failure.contains(expected), "{}: {failure}", last.1);
+    assert!(server.end().success());
+    run.assert_nothing_left();
+}
+
+const CREATE: (&str, &str) = (
+    "Given",
+    "the 'reader' process creates buffer 'b' with metadata size '64' and payload size '10240'",
+);
+const CONNECT: (&str, &str) = ("When", "the 'writer' process connects to buffer 'b'");
+
+/// Steps on one buffer, the last of which has to fail.
+fn expect_buffer_failure(steps: &[(&str, &str)], expected: &str) {
+    expect_failure(&[&[CREATE, CONNECT], steps].concat(), expected);
+}
+
+#[test]
+fn every_check_of_basic_communication_can_fail() {
+    let write = |text: &'static str| ("When", text);
+    let check = |text: &'static str| ("Then", text);
+    expect_buffer_failure(
+        &[
+            write("writes frame with size '10'"),
+            check("should read frame with sequence '2' and size '10'"),
+        ],
+        "sequence number: expected 2, found 1",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes frame with size '10'"),
+            check("should read frame with sequence '1' and size '11'"),
+        ],
+        "expected 11, found 10",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes frame with size '10'"),
+            check("should read frame with sequence '3';"),
+        ],
+        "expected 3, found 1",
+    );
+    expect_buffer_failure(
+        &[write("writes frame with sequence '2'")],
+        "sequence number of the frame written: expected 2, found 1",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes frame with size '10'"),
+            write("reads one frame"),
+            check("should verify frame data matches test pattern"),
+        ],
+        "byte 0 of 10: expected 0x01, found 0x00",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes frame with size '10'"),
+            write("reads one frame"),
+            check("signals space available"),
+            check("signals space available"),
+        ],
+        "found none held",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes frame with size '10'"),
+            write("reads one frame"),
+            check("should verify all frames maintain sequential order"),
+        ],
+        "at least 2 frames",
+    );
+    expect_buffer_failure(
+        &[check("should experience timeout on next write")],
+        "expected the write to fail, but it succeeded",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes frames until buffer is full"),
+            check("should write successfully immediately"),
+        ],
+        "is full",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes frame with size '10'"),
+            write("writes frame with size '20'"),
+            check("should read 2 frames with sizes '10,21' in order"),
+        ],
+        "data of frame 2: expected 21 bytes, found 20",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes frame with size '10' and sequence '1'"),
+            check("should read 1 frames with sizes '10' in order"),
+        ],
+        "byte 0 of 10",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes '10' frames of size '100' as fast as possible"),
+            write("reads frames with '0' ms delay between each read"),
+            check("should have read '11' frames"),
+        ],
+        "expected 11, found 10",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes '3' frames of size '100' as fast as possible"),
+            write("reads frames with '0' ms delay between each read"),
+            check("should verify all frames have sequential sequence numbers starting from '2'"),
+        ],
+        "expected 2, found 1",
+    );
+    expect_buffer_failure(
+        &[check("no sequence errors should have occurred")],
+        "found none",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes metadata 'abc'"),
+            check("should have metadata 'abd'"),
+        ],
+        "metadata: byte 2 of 3: expected 0x64, found 0x63",
+    );
+    expect_buffer_failure(
+        &[
+            write("writes frame with data 'abc'"),
+            check("should read frame with data 'abcd'"),
+        ],
+        "expected 4 bytes, found 3",
+    );
+}
+
+#[test]
+fn metadata_and_text_frames_arrive() {
+    let run = Run::new();
+    let mut server = StepServer::start(&run, &[]);
+    for (kind, step) in [CREATE, CONNECT] {
+        server.pass(kind, step);
+    }
+    server.pass("When", "the 'writer' process writes metadata 'a text'");
+    server.pass("Then", "the 'reader' process should have metadata 'a text'");
+    server.pass(
+        "Given",
+        "the 'writer' process writes frame with data 'alive'",
+    );
+    server.pass(
+        "Then",
+        "the 'reader' process should read frame with data 'alive'",
+    );
+    assert!(server.end().success());
+    run.assert_nothing_left();
+}
+
+#[test]
+fn every_check_of_duplex_channels_can_fail() {
+    const SERVE: [(&str, &str); 3] = [
+        (
+            "Given",
+            "the 'server' process creates immutable duplex channel 'c' with default config",
+        ),
+        ("Given", "the 'server' process starts echo handler"),
+        (
+            "When",
+            "the 'client' process creates duplex channel client 'c'",
+        ),
+    ];
+    let expect = |steps: &[(&str, &str)], expected: &str| {
+        expect_failure(&[&SERVE, steps].concat(), expected);
+    };
+    let send = (
+        "When",
+        "the 'client' process sends '2' requests sequentially",
+    );
+    let receive = |text: &'static str| ("Then", text);
+    expect(
+        &[
+            ("When", "the 'client' process sends request with size '10'"),
+            receive("response should match request with size '11'"),
+        ],
+        "size of the response: expected 11, found 10",
+    );
+    expect(
+        &[
+            send,
+            receive("the 'client' process receives exactly '1' responses"),
+        ],
+        "lost [2]",
+    );
+    expect(
+        &[
+            send,
+            receive("the 'client' process receives '1' responses in order"),
+            receive("no responses should be lost or duplicated"),
+        ],
+        "lost [2]",
+    );
+    expect(
+        &[
+            send,
+            receive("the 'client' process receives exactly '2' responses"),
+            receive("all '3' responses match their requests"),
+        ],
+        "expected 3, found 2",
+    );
+    expect(
+        &[
+            send,
+            ("When", "the 'client' process measures total response time"),
+            receive("total time should be at least '5000' ms"),
+        ],
+        "total time: expected at least 5s",
+    );
+    expect(
+        &[send, receive("total time should be at least '0' ms")],
+        "expected a measured time, found none",
+    );
+    for text in [
+        "responses should arrive in order",
+        "responses should match requests by content",
+    ] {
+        expect(&[send, receive(text)], "found none");
+    }
+    expect(
+        &[("Given", "the 'server' process starts echo handler")],
+        "but it runs",
+    );
+}
