@@ -80,7 +80,10 @@ pub enum CallError {
         oddities: Vec<String>,
     },
     /// The server closed its side of the connection.
-    #[error("the connection was closed before `{method}` was answered{}", and_oddities(oddities))]
+    #[error(
+        "the connection was closed before `{method}` was answered{}",
+        and_oddities(oddities)
+    )]
     Closed {
         /// The method called.
         method: String,
@@ -514,7 +517,10 @@ mod tests {
         let call = client.call::<Value>("health", None::<&()>, SOON);
         let (result, _) = tokio::join!(call, async move {
             request(&mut server).await;
-            server.write_all(b"Content-Length: 5\r\n\r\nab").await.unwrap();
+            server
+                .write_all(b"Content-Length: 5\r\n\r\nab")
+                .await
+                .unwrap();
         });
         let error = result.unwrap_err();
         assert_eq!(

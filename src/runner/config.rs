@@ -1,0 +1,506 @@
+//! `harmony.toml`: the platforms and the settings of a run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::combination::ALL;
+use super::nearest::did_you_mean;
+
+/// The name of the file.
+pub const FILE_NAME: &str = "harmony.toml";
+
+/// What the file says, with paths made absolute and variables put in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder that the file stands in.
+    pub root: PathBuf,
+    /// The folder of the feature files.
+    pub features: PathBuf,
+    /// The list of known failures; need not exist.
+    pub known_failures: PathBuf,
+    /// Where logs and stamps are written.
+    pub output: PathBuf,
+    /// Time limits.
+    pub limits: Limits,
+    /// The platforms, in the order of the file.
+    pub platforms: Vec<Platform>,
+}
+
+/// Time limits, each for one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// From starting a step server to its first answer.
+    pub start: Duration,
+    /// For one step; step servers have limits of their own, which should be shorter.
+    pub step: Duration,
+    /// For all steps of one execution.
+    pub execution: Duration,
+    /// For `cleanup`, then for ending after `shutdown`, then for ending after SIGTERM.
+    pub shutdown: Duration,
+    /// For the set-up command of one platform.
+    pub setup: Duration,
+}
+
+/// A language or implementation with a step server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Platform {
+    /// Its name in combinations.
+    pub name: String,
+    /// The program and its arguments, or why there is none.
+    pub command: Result<Vec<String>, String>,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// Environment variables set for it.
+    pub env: BTreeMap<String, String>,
+    /// File names (globs) in `/dev/shm` and the lock folder that it is known to leave behind.
+    pub leaves: Vec<String>,
+    /// What makes it ready to be started.
+    pub setup: Option<Setup>,
+    /// Whether a run may do without it.
+    pub optional: bool,
+}
+
+/// The command that makes a platform ready.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setup {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Globs of the files that it depends on, relative to the root.
+    pub inputs: Vec<String>,
+    /// The file that it makes. Where the platform's command starts something else, there is
+    /// nothing to set up.
+    pub product: PathBuf,
+}
+
+impl Platform {
+    /// The set-up that its command depends on.
+    pub fn needed_setup(&self) -> Option<&Setup> {
+        let setup = self.setup.as_ref()?;
+        let program = self.command.as_ref().ok()?.first()?;
+        (Path::new(program) == setup.product).then_some(setup)
+    }
+
+    /// Why it cannot be started, as far as can be seen without a set-up.
+    pub fn missing(&self) -> Option<String> {
+        let command = match &self.command {
+            Ok(command) => command,
+            Err(why) => return Some(why.clone()),
+        };
+        let program = Path::new(command.first()?);
+        let absent = program.is_absolute() && !program.exists() && self.needed_setup().is_none();
+        absent.then(|| format!("{} does not exist", program.display()))
+    }
+}
+
+/// What is wrong with the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}: {message}", file.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
+pub struct ConfigError {
+    file: PathBuf,
+    line: Option<usize>,
+    message: String,
+}
+
+/// Finds the file in `folder` or above it.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn find(folder: &Path) -> Result<PathBuf, String> {
+    let found = folder
+        .ancestors()
+        .map(|f| f.join(FILE_NAME))
+        .find(|f| f.is_file());
+    found.ok_or_else(|| {
+        format!(
+            "there is no {FILE_NAME} in {} or above it; name one with --config",
+            folder.display()
+        )
+    })
+}
+
+/// Reads the file. `variable` looks up environment variables.
+///
+/// # Errors
+///
+/// What is wrong, and in which line.
+pub fn read(file: &Path, variable: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    let error = |message: String| ConfigError {
+        file: file.to_owned(),
+        line: None,
+        message,
+    };
+    let text = std::fs::read_to_string(file).map_err(|e| error(format!("cannot be read: {e}")))?;
+    let absolute = std::path::absolute(file).map_err(|e| error(e.to_string()))?;
+    let root = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    parse(&text, file, &root, &variable)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct File {
+    features: Option<String>,
+    known_failures: Option<String>,
+    output: Option<String>,
+    #[serde(default)]
+    limits: BTreeMap<String, f64>,
+    #[serde(default)]
+    platforms: BTreeMap<String, RawPlatform>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawPlatform {
+    command: Vec<String>,
+    cwd: Option<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    leaves: Vec<String>,
+    setup: Option<RawSetup>,
+    #[serde(default)]
+    optional: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawSetup {
+    command: Vec<String>,
+    #[serde(default)]
+    inputs: Vec<String>,
+    product: String,
+}
+
+const TOP_KEYS: [&str; 5] = [
+    "features",
+    "known-failures",
+    "output",
+    "limits",
+    "platforms",
+];
+const LIMIT_KEYS: [&str; 5] = ["start", "step", "execution", "shutdown", "setup"];
+const PLATFORM_KEYS: [&str; 6] = ["command", "cwd", "env", "leaves", "setup", "optional"];
+const SETUP_KEYS: [&str; 3] = ["command", "inputs", "product"];
+
+fn parse(
+    text: &str,
+    file: &Path,
+    root: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
+    let error = |at: Option<usize>, message: String| ConfigError {
+        file: file.to_owned(),
+        line: at.map(|offset| text[..offset.min(text.len())].matches('\n').count() + 1),
+        message,
+    };
+    let toml_error = |e: toml::de::Error| error(e.span().map(|s| s.start), e.message().to_owned());
+    let table = DeTable::parse(text).map_err(toml_error)?;
+    let order = check_keys(table.get_ref()).map_err(|(at, message)| error(Some(at), message))?;
+    let raw: File = toml::from_str(text).map_err(toml_error)?;
+    let path = |text: Option<String>, default: &str| -> Result<PathBuf, ConfigError> {
+        let text = text.unwrap_or_else(|| default.to_owned());
+        let expanded = expand(&text, variable).map_err(|message| error(None, message))?;
+        Ok(root.join(expanded))
+    };
+    let mut raw_platforms = raw.platforms;
+    let mut platforms = Vec::new();
+    for name in order {
+        if let Some(raw) = raw_platforms.remove(&name) {
+            let platform = platform(&name, raw, root, variable);
+            platforms.push(platform.map_err(|why| error(None, format!("platform {name}: {why}")))?);
+        }
+    }
+    let limit = |name: &str, default: f64| {
+        let seconds = raw.limits.get(name).copied().unwrap_or(default);
+        let bad = || {
+            error(
+                None,
+                format!("limits.{name}: {seconds} is no number of seconds"),
+            )
+        };
+        let positive = Some(seconds).filter(|s| *s > 0.0).ok_or_else(bad)?;
+        Duration::try_from_secs_f64(positive).map_err(|_| bad())
+    };
+    Ok(Config {
+        features: path(raw.features, "features")?,
+        known_failures: path(raw.known_failures, "known-failures.toml")?,
+        output: path(raw.output, "target/harmony")?,
+        limits: Limits {
+            start: limit("start", 20.0)?,
+            step: limit("step", 35.0)?,
+            execution: limit("execution", 300.0)?,
+            shutdown: limit("shutdown", 5.0)?,
+            setup: limit("setup", 900.0)?,
+        },
+        platforms,
+        root: root.to_owned(),
+    })
+}
+
+/// Looks at every key of the file; yields the platforms' names in their order.
+fn check_keys(table: &DeTable<'_>) -> Result<Vec<String>, (usize, String)> {
+    known_keys(table, &TOP_KEYS)?;
+    if let Some(limits) = sub_table(table, "limits") {
+        known_keys(limits, &LIMIT_KEYS)?;
+    }
+    let Some(platforms) = sub_table(table, "platforms") else {
+        return Ok(Vec::new());
+    };
+    let mut order = Vec::new();
+    for (name, value) in platforms.iter() {
+        let text: &str = name.get_ref();
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let begins = text.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !begins || !text.chars().all(legal) || text == ALL {
+            let message = format!(
+                "`{text}` cannot name a platform: a letter, then letters, digits and `-`; not `{ALL}`"
+            );
+            return Err((name.span().start, message));
+        }
+        if let DeValue::Table(platform) = value.get_ref() {
+            known_keys(platform, &PLATFORM_KEYS)?;
+            if let Some(setup) = sub_table(platform, "setup") {
+                known_keys(setup, &SETUP_KEYS)?;
+            }
+        }
+        order.push((name.span().start, text.to_owned()));
+    }
+    order.sort();
+    Ok(order.into_iter().map(|(_, name)| name).collect())
+}
+
+fn sub_table<'t>(table: &'t DeTable<'_>, key: &str) -> Option<&'t DeTable<'t>> {
+    match table.get(key).map(Spanned::get_ref) {
+        Some(DeValue::Table(inner)) => Some(inner),
+        _ => None,
+    }
+}
+
+fn known_keys(table: &DeTable<'_>, known: &[&str]) -> Result<(), (usize, String)> {
+    for key in table.keys() {
+        let text: &str = key.get_ref();
+        if !known.contains(&text) {
+            let hint = did_you_mean(text, known.iter().copied());
+            let keys = known.join(", ");
+            let message = format!("unknown key `{text}`{hint} (known here: {keys})");
+            return Err((key.span().start, message));
+        }
+    }
+    Ok(())
+}
+
+fn platform(
+    name: &str,
+    raw: RawPlatform,
+    root: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Platform, String> {
+    if raw.command.is_empty() {
+        return Err("`command` is empty".to_owned());
+    }
+    let command = expand_command(&raw.command, root, variable);
+    if !raw.optional {
+        command.clone()?;
+    }
+    let setup = match raw.setup {
+        None => None,
+        Some(raw) if raw.command.is_empty() => return Err("`setup.command` is empty".to_owned()),
+        Some(raw) => Some(Setup {
+            command: expand_command(&raw.command, root, variable)?,
+            product: root.join(expand(&raw.product, variable)?),
+            inputs: raw.inputs,
+        }),
+    };
+    let mut env = BTreeMap::new();
+    for (key, value) in raw.env {
+        env.insert(key, expand(&value, variable)?);
+    }
+    for glob in &raw.leaves {
+        globset::Glob::new(glob).map_err(|error| format!("leaves: {error}"))?;
+    }
+    Ok(Platform {
+        name: name.to_owned(),
+        command,
+        cwd: root.join(expand(raw.cwd.as_deref().unwrap_or("."), variable)?),
+        env,
+        leaves: raw.leaves,
+        setup,
+        optional: raw.optional,
+    })
+}
+
+/// Expands the variables of a command; a program given as a path is relative to the root.
+fn expand_command(
+    command: &[String],
+    root: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<String>, String> {
+    let expanded: Result<Vec<_>, _> = command.iter().map(|word| expand(word, variable)).collect();
+    let mut expanded = expanded?;
+    if expanded[0].contains('/') {
+        expanded[0] = root.join(&expanded[0]).to_string_lossy().into_owned();
+    }
+    Ok(expanded)
+}
+
+/// Puts in the values of `${VAR}` and `${VAR:-default}`. A variable that is empty counts as not
+/// set, as in a shell's `:-`.
+fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("${") {
+        let (inner, after) = behind
+            .split_once('}')
+            .ok_or_else(|| format!("`{text}`: `${{` without `}}`"))?;
+        let (name, default) = match inner.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inner, None),
+        };
+        let value = variable(name).filter(|value| !value.is_empty());
+        expanded.push_str(before);
+        match (value, default) {
+            (Some(value), _) => expanded.push_str(&value),
+            (None, Some(default)) => expanded.push_str(default),
+            (None, None) => return Err(format!("the variable {name} is not set")),
+        }
+        rest = after;
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variable(name: &str) -> Option<String> {
+        match name {
+            "BUILD" => Some("/elsewhere/serve".into()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    fn config(text: &str) -> Result<Config, String> {
+        parse(
+            text,
+            Path::new("harmony.toml"),
+            Path::new("/root"),
+            &variable,
+        )
+        .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_are_expanded_and_paths_made_absolute() {
+        let config = config(
+            "features = \"f\"\n[limits]\nstep = 0.5\n[platforms.zig]\ncommand = [\"bin/zig\", \"-x\", \"a/b\"]\n\
+             env = { K = \"${EMPTY:-v}\" }\n[platforms.cpp]\ncommand = [\"${BUILD:-target/cpp}\"]\n\
+             setup = { command = [\"make\"], product = \"target/cpp\" }\n\
+             [platforms.csharp]\ncommand = [\"${CS}\"]\noptional = true\n",
+        )
+        .unwrap();
+        assert_eq!(config.features, Path::new("/root/f"));
+        assert_eq!(config.limits.step, Duration::from_millis(500));
+        assert_eq!(config.limits.start, Duration::from_secs(20));
+        let names: Vec<_> = config.platforms.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["zig", "cpp", "csharp"]);
+        let [zig, cpp, csharp] = config.platforms.as_slice() else {
+            panic!()
+        };
+        assert_eq!(
+            zig.command,
+            Ok(vec!["/root/bin/zig".into(), "-x".into(), "a/b".into()])
+        );
+        assert_eq!(zig.env["K"], "v");
+        assert_eq!(zig.missing(), Some("/root/bin/zig does not exist".into()));
+        assert_eq!(cpp.command, Ok(vec!["/elsewhere/serve".into()]));
+        assert_eq!(
+            cpp.needed_setup(),
+            None,
+            "the command starts something else"
+        );
+        assert_eq!(csharp.missing(), Some("the variable CS is not set".into()));
+    }
+
+    #[test]
+    fn a_setup_makes_up_for_a_missing_program() {
+        let text = "[platforms.cpp]\ncommand = [\"target/cpp\"]\n\
+                    setup = { command = [\"make\"], inputs = [\"*.cpp\"], product = \"target/cpp\" }\n";
+        let platform = config(text).unwrap().platforms.remove(0);
+        assert!(platform.needed_setup().is_some());
+        assert_eq!(platform.missing(), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        for (text, expected) in [
+            (
+                "\nfeature = \"f\"\n",
+                "harmony.toml:2: unknown key `feature`; did you mean `features`? (known here: features,",
+            ),
+            (
+                "[platforms.a]\ncommand = [\"x\"]\ncomand = 1\n",
+                "harmony.toml:3: unknown key `comand`; did you mean `command`?",
+            ),
+            (
+                "[platforms.a]\ncommand = [\"x\"]\n[platforms.a.setup]\ncommand=[\"m\"]\nproducts = 1\n",
+                "harmony.toml:5: unknown key `products`; did you mean `product`?",
+            ),
+            (
+                "[limits]\nstp = 1\n",
+                "harmony.toml:2: unknown key `stp`; did you mean `step`?",
+            ),
+            (
+                "[limits]\nstep = -1\n",
+                "limits.step: -1 is no number of seconds",
+            ),
+            ("[platforms.a]\n", "missing field `command`"),
+            (
+                "[platforms.a]\ncommand = \"x\"\n",
+                "harmony.toml:2: invalid type: string",
+            ),
+            (
+                "[platforms.a]\ncommand = []\n",
+                "platform a: `command` is empty",
+            ),
+            (
+                "[platforms.a]\ncommand = [\"${NONE}\"]\n",
+                "platform a: the variable NONE is not set",
+            ),
+            (
+                "[platforms.a]\ncommand = [\"${NONE\"]\n",
+                "`${` without `}`",
+            ),
+            (
+                "[platforms.a_b]\ncommand = [\"x\"]\n",
+                "harmony.toml:1: `a_b` cannot name a platform",
+            ),
+            (
+                "[platforms.all]\ncommand = [\"x\"]\n",
+                "`all` cannot name a platform",
+            ),
+            (
+                "[platforms.a]\ncommand = [\"x\"]\nleaves = [\"[\"]\n",
+                "leaves: error parsing glob",
+            ),
+            ("features = \n", "harmony.toml:1: "),
+        ] {
+            let message = config(text).unwrap_err();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_found_above() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(folder.path().join(FILE_NAME), "").unwrap();
+        assert_eq!(find(&deep), Ok(folder.path().join(FILE_NAME)));
+        assert!(find(Path::new("/")).unwrap_err().contains("--config"));
+    }
+}
