@@ -6,10 +6,14 @@
 //! 2. [`route`] decides for every step which process it goes to;
 //! 3. [`plan`] makes [`plan::Execution`]s of what [`filter`] and [`combination`] ask for.
 
+pub mod catalogue;
 pub mod combination;
 pub mod config;
 pub mod feature;
 pub mod filter;
+pub mod leftover;
 pub mod nearest;
 pub mod plan;
+pub mod process;
 pub mod route;
+pub mod spawn;
