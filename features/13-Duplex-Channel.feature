@@ -2,7 +2,7 @@
 Feature: Duplex channels
 
   A request buffer and a response buffer make a channel: response n answers request n.
-  Scenarios tagged @pending are skipped until the step servers define their steps.
+  What is tagged @pending is skipped until the step servers define its steps.
 
   Scenario: 13.1 - Basic Request-Response
     Every request is echoed, from one byte to a tenth of the buffer.

@@ -182,13 +182,12 @@ impl StepServer {
         let Some(client) = &self.client else {
             return Err(self.gone().await);
         };
-        let mut exit = self.exit.clone();
         let answer = client.call(method, params, limit);
         tokio::pin!(answer);
         let answer = tokio::select! {
             biased;
             answer = &mut answer => answer,
-            _ = exit.wait_for(Option::is_some) => {
+            _ = self.exited() => {
                 // What it wrote before its end may still be in the pipe.
                 match tokio::time::timeout(AT_ONCE, answer).await {
                     Ok(Ok(result)) => return Ok(result),
