@@ -57,8 +57,11 @@ pub struct Platform {
     pub cwd: PathBuf,
     /// Environment variables set for it.
     pub env: BTreeMap<String, String>,
-    /// File names (globs) in `/dev/shm` and the lock folder that it is known to leave behind.
+    /// File names (globs) in `/dev/shm` and the lock folder that it is known to leave behind,
+    /// whatever it does.
     pub leaves: Vec<String>,
+    /// The same for single roles, by the role's name.
+    pub leaves_as: BTreeMap<String, Vec<String>>,
     /// What makes it ready to be started.
     pub setup: Option<Setup>,
     /// Whether a run may do without it.
@@ -78,6 +81,12 @@ pub struct Setup {
 }
 
 impl Platform {
+    /// What it is known to leave behind when it plays `role`.
+    pub fn leaves_of(&self, role: &str) -> impl Iterator<Item = &String> {
+        let own = self.leaves_as.get(role).into_iter().flatten();
+        self.leaves.iter().chain(own)
+    }
+
     /// The set-up that its command depends on.
     pub fn needed_setup(&self) -> Option<&Setup> {
         let setup = self.setup.as_ref()?;
@@ -154,6 +163,7 @@ struct File {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct RawPlatform {
     command: Vec<String>,
     cwd: Option<String>,
@@ -161,6 +171,8 @@ struct RawPlatform {
     env: BTreeMap<String, String>,
     #[serde(default)]
     leaves: Vec<String>,
+    #[serde(default)]
+    leaves_as: BTreeMap<String, Vec<String>>,
     setup: Option<RawSetup>,
     #[serde(default)]
     optional: bool,
@@ -182,7 +194,15 @@ const TOP_KEYS: [&str; 5] = [
     "platforms",
 ];
 const LIMIT_KEYS: [&str; 5] = ["start", "step", "execution", "shutdown", "setup"];
-const PLATFORM_KEYS: [&str; 6] = ["command", "cwd", "env", "leaves", "setup", "optional"];
+const PLATFORM_KEYS: [&str; 7] = [
+    "command",
+    "cwd",
+    "env",
+    "leaves",
+    "leaves-as",
+    "setup",
+    "optional",
+];
 const SETUP_KEYS: [&str; 3] = ["command", "inputs", "product"];
 
 fn parse(
@@ -318,7 +338,7 @@ fn platform(
     for (key, value) in raw.env {
         env.insert(key, expand(&value, variable)?);
     }
-    for glob in &raw.leaves {
+    for glob in raw.leaves.iter().chain(raw.leaves_as.values().flatten()) {
         globset::Glob::new(glob).map_err(|error| format!("leaves: {error}"))?;
     }
     Ok(Platform {
@@ -327,6 +347,7 @@ fn platform(
         cwd: root.join(expand(raw.cwd.as_deref().unwrap_or("."), variable)?),
         env,
         leaves: raw.leaves,
+        leaves_as: raw.leaves_as,
         setup,
         optional: raw.optional,
     })

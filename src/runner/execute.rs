@@ -480,13 +480,8 @@ impl Running<'_> {
     }
 
     fn sweep(&self) -> Leftovers {
-        let platforms = self
-            .execution
-            .scenario
-            .roles
-            .iter()
-            .map(|role| self.platform(role));
-        let globs = platforms.flat_map(|platform| platform.leaves.iter());
+        let roles = self.execution.scenario.roles.iter();
+        let globs = roles.flat_map(|role| self.platform(role).leaves_of(role));
         let known =
             leftover::known(globs).expect("globs are checked when the configuration is read");
         leftover::sweep(self.run, &known, self.killed)

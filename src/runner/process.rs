@@ -88,6 +88,8 @@ pub struct StepServer {
     spawner: Spawner,
     tail: Arc<Mutex<VecDeque<String>>>,
     reading: Option<JoinHandle<()>>,
+    /// What the connection had to tell when it was closed.
+    oddities: Vec<String>,
 }
 
 impl StepServer {
@@ -160,6 +162,7 @@ impl StepServer {
             spawner: spawner.clone(),
             tail,
             reading: Some(reading),
+            oddities: Vec::new(),
         })
     }
 
@@ -251,7 +254,7 @@ impl StepServer {
                 farewell.complaints.push(trouble.to_string());
             }
         }
-        self.client = None;
+        self.close();
         let who = self.who();
         match tokio::time::timeout(limit, self.exited()).await {
             Ok(exit) => {
@@ -280,7 +283,7 @@ impl StepServer {
 
     /// Ends the process group: SIGTERM, then, past `limit`, SIGKILL.
     pub async fn end(&mut self, limit: Duration) -> Exit {
-        self.client = None;
+        self.close();
         self.spawner.signal(self.pid, Signal::SIGTERM);
         match tokio::time::timeout(limit, self.exited()).await {
             Ok(exit) => exit,
@@ -288,12 +291,19 @@ impl StepServer {
         }
     }
 
+    /// Closes the connection, and with it the process's standard input.
+    fn close(&mut self) {
+        if let Some(client) = self.client.take() {
+            self.oddities = client.oddities();
+        }
+    }
+
     /// What it sent that was no answer.
     pub fn oddities(&self) -> Vec<String> {
-        self.client
-            .as_ref()
-            .map(Client::oddities)
-            .unwrap_or_default()
+        match &self.client {
+            Some(client) => client.oddities(),
+            None => self.oddities.clone(),
+        }
     }
 
     /// The last lines of its standard error.

@@ -491,7 +491,7 @@ fn routing(scenario: &RoutedScenario) -> Vec<String> {
     let steps = scenario
         .steps
         .iter()
-        .map(|step| format!("  {step:30} <- {}", step.step));
+        .map(|step| format!("  {:30} <- {}", step.to_string(), step.step));
     std::iter::once(head).chain(steps).collect()
 }
 
