@@ -17,8 +17,7 @@ fn send(child: &Child, signal: Signal) {
 fn a_signal_ends_the_run_in_order() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let project = Project::new();
-        project.configure("");
-        let command = &["run", "never-answers_honest", "honest_never-answers"];
+        let command = &["run", "never-answers_honest", "never-answers"];
         let child = project.command(command).spawn().unwrap();
         project.wait_for("hangs");
         send(&child, signal);
@@ -27,18 +26,15 @@ fn a_signal_ends_the_run_in_order() {
         ran.assert(130, "interrupted: this report is not of a whole run");
         ran.assert(130, "2 interrupted");
         ran.assert(130, "the run was interrupted");
-        assert!(ran.took < Duration::from_millis(1200), "{:?}", ran.took);
+        let seconds = ran.took.as_secs_f64();
+        assert!(seconds < 10.0, "not by a limit: {seconds} s");
     }
 }
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let project = Project::new();
-    let config = std::fs::read_to_string(project.path("harmony.toml")).unwrap();
-    let patient = config
-        .replace("shutdown = 1", "shutdown = 60")
-        .replace("step = 1.5", "step = 60");
-    project.write("harmony.toml", &patient);
+    project.limit("shutdown", 60.0);
     let mut child = project
         .command(&["run", "ignores-term_honest"])
         .spawn()

@@ -7,3 +7,4 @@ mod lying;
 mod project;
 mod routing;
 mod setup_command;
+mod test_script;
