@@ -13,3 +13,8 @@ pub mod rpc;
 pub mod runner;
 #[cfg(feature = "serve")]
 pub mod serve;
+
+pub use channel::{
+    BufferConfig, BufferName, Error, Frame, Loan, Reader, Result, WaitStrategy, Writer,
+};
+pub use duplex::ChannelName;

@@ -1,0 +1,428 @@
+use std::process::{Child, Command};
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::channel::layout::Oieb;
+use crate::channel::wait::TICK;
+
+const SHORT: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_secs(20);
+
+fn pair(label: &str, payload: usize) -> (Reader, crate::channel::Writer) {
+    let name = BufferName::for_test(&format!("reader-{label}"));
+    let reader = Reader::create(&name, &BufferConfig::new(64, payload)).unwrap();
+    let writer = crate::channel::Writer::connect(&name, Duration::ZERO).unwrap();
+    (reader, writer)
+}
+
+fn oieb(reader: &Reader) -> &Oieb {
+    reader.shared.parts.segment.oieb()
+}
+
+fn next(reader: &mut Reader) -> Frame {
+    reader.read(LONG).unwrap().expect("a frame in time")
+}
+
+/// A process that lives until it is killed.
+fn living() -> (Child, u64) {
+    let child = Command::new("sleep").arg("100").spawn().unwrap();
+    let pid = u64::from(child.id());
+    (child, pid)
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Makes the attached writer look like another process, which has died.
+fn let_writer_die(reader: &Reader, writer: crate::channel::Writer) -> u64 {
+    let (child, pid) = living();
+    oieb(reader).writer_pid.store(pid, Ordering::Relaxed);
+    kill(child);
+    drop(writer);
+    pid
+}
+
+#[test]
+fn frames_arrive_whole_and_in_order_through_many_wraps() {
+    let (mut reader, mut writer) = pair("order", 1024);
+    for round in 1..=500_u64 {
+        let data: Vec<u8> = (0..round % 200 + 1).map(|i| (i + round) as u8).collect();
+        assert_eq!(writer.write(&data).unwrap(), round);
+        let frame = next(&mut reader);
+        assert_eq!((frame.sequence(), frame.restarted()), (round, false));
+        assert_eq!(frame.to_vec(), data);
+    }
+    assert_eq!(
+        oieb(&reader).payload_free_bytes.load(Ordering::Relaxed),
+        1024
+    );
+    let written = oieb(&reader).payload_written_count.load(Ordering::Relaxed);
+    assert_eq!(
+        oieb(&reader).payload_read_count.load(Ordering::Relaxed),
+        written
+    );
+    assert!(written > 500, "wraps are counted as well");
+}
+
+#[test]
+fn time_runs_out_without_an_error() {
+    let (mut reader, _writer) = pair("time", 1024);
+    let begun = Instant::now();
+    assert!(reader.read(SHORT).unwrap().is_none());
+    assert!(begun.elapsed() >= SHORT);
+    assert!(reader.read(Duration::ZERO).unwrap().is_none());
+}
+
+#[test]
+fn frames_can_be_held_and_released_in_any_order() {
+    let (mut reader, mut writer) = pair("held", 1024);
+    writer.set_write_timeout(SHORT);
+    for byte in 1..=3 {
+        writer.write(&[byte; 300]).unwrap();
+    }
+    let first = next(&mut reader);
+    let second = next(&mut reader);
+    drop(second);
+    let full = writer.write(&[4; 300]).unwrap_err();
+    assert!(
+        matches!(full, Error::BufferFull { .. }),
+        "the first is still held: {full}"
+    );
+    assert_eq!(first.to_vec(), [1; 300]);
+    drop(first);
+    writer.write(&[4; 300]).unwrap();
+    assert_eq!(next(&mut reader).to_vec(), [3; 300]);
+    assert_eq!(next(&mut reader).to_vec(), [4; 300]);
+}
+
+#[test]
+fn a_wrap_read_while_an_older_frame_is_held_frees_nothing() {
+    let (mut reader, mut writer) = pair("held-wrap", 1024);
+    writer.set_write_timeout(SHORT);
+    writer.write(&[1; 300]).unwrap();
+    writer.write(&[2; 400]).unwrap();
+    drop(next(&mut reader));
+    let held = next(&mut reader);
+    // 292 bytes are skipped, the frame stands before the held one.
+    writer.write(&[3; 280]).unwrap();
+    let wrapped = next(&mut reader);
+    assert_eq!(wrapped.offset, HEADER);
+    let error = writer.write(&[4; 200]).unwrap_err();
+    assert!(
+        matches!(error, Error::BufferFull { free: 20, .. }),
+        "{error}"
+    );
+    assert_eq!(held.to_vec(), [2; 400]);
+}
+
+#[test]
+fn frames_may_outlive_their_reader_and_change_threads() {
+    let (mut reader, mut writer) = pair("outlive", 1024);
+    writer.write(b"still here").unwrap();
+    let frame = next(&mut reader);
+    drop((reader, writer));
+    let data = std::thread::spawn(move || frame.to_vec()).join().unwrap();
+    assert_eq!(data, b"still here");
+}
+
+#[test]
+fn a_post_is_no_proof_of_a_frame() {
+    let (mut reader, mut writer) = pair("spurious", 1024);
+    reader.shared.parts.data.post();
+    assert!(reader.read(SHORT).unwrap().is_none());
+    writer.write(b"a").unwrap();
+    reader.shared.parts.data.post();
+    assert_eq!(next(&mut reader).to_vec(), b"a");
+    assert!(reader.read(SHORT).unwrap().is_none());
+}
+
+#[test]
+fn a_writer_that_left_is_reported_when_all_is_read() {
+    let (mut reader, mut writer) = pair("left", 1024);
+    assert!(reader.is_writer_connected());
+    writer.write(b"last").unwrap();
+    drop(writer);
+    assert!(!reader.is_writer_connected());
+    assert_eq!(next(&mut reader).to_vec(), b"last");
+    for _ in 0..2 {
+        assert!(matches!(reader.read(LONG), Err(Error::WriterDead { .. })));
+    }
+    let mut second = crate::channel::Writer::connect(reader.name(), Duration::ZERO).unwrap();
+    assert!(reader.read(SHORT).unwrap().is_none(), "it lives");
+    second.write(b"anew").unwrap();
+    let frame = next(&mut reader);
+    assert_eq!((frame.sequence(), frame.restarted()), (1, true));
+}
+
+#[test]
+fn a_writer_that_came_and_went_unseen_is_reported() {
+    let (mut reader, mut writer) = pair("unseen", 1024);
+    writer.set_metadata(b"m").unwrap();
+    drop(writer);
+    assert!(matches!(
+        reader.read(LONG),
+        Err(Error::WriterDead { pid: 0, .. })
+    ));
+}
+
+#[test]
+fn the_next_writer_is_awaited_when_asked_for() {
+    let (mut reader, mut writer) = pair("await", 1024);
+    writer.set_metadata(b"first").unwrap();
+    writer.write(b"x").unwrap();
+    reader.await_next_writer();
+    assert_eq!(
+        reader.metadata().unwrap().unwrap(),
+        b"first",
+        "the writer is still there"
+    );
+    drop(next(&mut reader));
+    drop(writer);
+    assert!(matches!(reader.read(LONG), Err(Error::WriterDead { .. })));
+    reader.await_next_writer();
+    assert!(reader.read(SHORT).unwrap().is_none());
+    let mut writer = crate::channel::Writer::connect(reader.name(), Duration::ZERO).unwrap();
+    writer.set_metadata(b"second").unwrap();
+    writer.write(b"y").unwrap();
+    assert!(!next(&mut reader).restarted());
+    assert_eq!(reader.metadata().unwrap().unwrap(), b"second");
+}
+
+#[test]
+fn a_death_is_noticed_in_the_middle_of_a_wait() {
+    let (mut reader, writer) = pair("death", 1024);
+    let (child, pid) = living();
+    oieb(&reader).writer_pid.store(pid, Ordering::Relaxed);
+    let waiting = std::thread::spawn(move || {
+        let error = reader.read(LONG).unwrap_err();
+        (error, Instant::now(), reader)
+    });
+    // Long enough that the reader has begun to sleep; the outcome does not depend on it.
+    std::thread::sleep(TICK);
+    let killed = Instant::now();
+    kill(child);
+    let (error, noticed, _reader) = waiting.join().unwrap();
+    assert!(
+        matches!(error, Error::WriterDead { pid: dead, .. } if dead == pid),
+        "{error}"
+    );
+    assert!(
+        noticed - killed < Duration::from_millis(200),
+        "{:?}",
+        noticed - killed
+    );
+    drop(writer);
+}
+
+#[test]
+fn after_a_dead_writer_the_buffer_is_in_order() {
+    let (mut reader, mut writer) = pair("recover", 1024);
+    writer.write(b"one").unwrap();
+    writer.write(b"two").unwrap();
+    let held = next(&mut reader);
+    // Killed within a write: accounts changed, nothing posted.
+    oieb(&reader)
+        .payload_free_bytes
+        .fetch_sub(100, Ordering::Relaxed);
+    oieb(&reader)
+        .payload_write_pos
+        .fetch_add(100, Ordering::Relaxed);
+    oieb(&reader)
+        .payload_written_count
+        .fetch_add(1, Ordering::Relaxed);
+    let pid = let_writer_die(&reader, writer);
+    assert_eq!(
+        next(&mut reader).to_vec(),
+        b"two",
+        "what was posted is read"
+    );
+    let error = reader.read(LONG).unwrap_err();
+    assert!(
+        matches!(error, Error::WriterDead { pid: dead, .. } if dead == pid),
+        "{error}"
+    );
+    assert_eq!(oieb(&reader).writer_pid.load(Ordering::Relaxed), 0);
+    let two_with_header = 2 * (3 + HEADER);
+    assert_eq!(
+        oieb(&reader).payload_free_bytes.load(Ordering::Relaxed),
+        1024 - two_with_header
+    );
+    drop(held);
+    assert_eq!(
+        oieb(&reader).payload_free_bytes.load(Ordering::Relaxed),
+        1024
+    );
+
+    let mut writer = crate::channel::Writer::connect(reader.name(), Duration::ZERO).unwrap();
+    for round in 0..20 {
+        writer.write(&[round; 400]).unwrap();
+        assert_eq!(next(&mut reader).to_vec(), [round; 400]);
+    }
+}
+
+#[test]
+fn what_was_posted_just_before_the_end_is_read() {
+    let (mut reader, mut writer) = pair("just-before", 1024);
+    // Between the last look at the semaphore and the look at the writer.
+    writer.write(b"last").unwrap();
+    let_writer_die(&reader, writer);
+    assert!(matches!(reader.look_around(), Ok(Look::Ready)));
+    assert_eq!(
+        reader.unread().unwrap(),
+        4 + HEADER,
+        "nothing was put in order yet"
+    );
+}
+
+#[test]
+fn what_was_posted_elsewhere_is_read_when_its_writer_has_left() {
+    let (mut reader, mut writer) = pair("elsewhere", 1024);
+    writer.write(b"lost").unwrap();
+    assert!(reader.shared.parts.data.try_wait());
+    drop(writer);
+    assert_eq!(next(&mut reader).to_vec(), b"lost");
+}
+
+#[test]
+fn a_wrong_sequence_is_an_error_that_stays() {
+    let (mut reader, mut writer) = pair("sequence", 1024);
+    writer.write(b"1").unwrap();
+    drop(next(&mut reader));
+    writer.loan(1).unwrap().commit_as(3).unwrap();
+    for _ in 0..3 {
+        let error = reader.read(SHORT).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Sequence {
+                    expected: 2,
+                    got: 3,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn gaps_are_accepted_only_where_they_are_allowed() {
+    let (mut reader, mut writer) = pair("gaps", 1024);
+    reader.set_gaps(Gaps::Allowed);
+    for sequence in [2, 5] {
+        writer.loan(1).unwrap().commit_as(sequence).unwrap();
+        assert_eq!(next(&mut reader).sequence(), sequence);
+    }
+    writer.loan(1).unwrap().commit_as(4).unwrap();
+    let error = reader.read(SHORT).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Sequence {
+                expected: 6,
+                got: 4,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn metadata_with_a_wrong_length_is_corrupt() {
+    let (reader, mut writer) = pair("metadata", 1024);
+    assert_eq!(reader.metadata().unwrap(), None);
+    writer.set_metadata(&[7; 56]).unwrap();
+    assert_eq!(reader.metadata().unwrap().unwrap(), [7; 56]);
+    let segment = &reader.shared.parts.segment;
+    for length in [0, 57, u64::MAX] {
+        segment.write_metadata(0, &length.to_le_bytes());
+        assert!(
+            matches!(reader.metadata(), Err(Error::Corrupt { .. })),
+            "length {length}"
+        );
+    }
+    segment.write_metadata(0, &1_u64.to_le_bytes());
+    for written in [1, 8, 65, u64::MAX] {
+        oieb(&reader)
+            .metadata_written_bytes
+            .store(written, Ordering::Relaxed);
+        assert!(
+            matches!(reader.metadata(), Err(Error::Corrupt { .. })),
+            "written {written}"
+        );
+    }
+}
+
+#[test]
+fn a_header_of_no_bytes_is_not_a_wrap_marker() {
+    let (mut reader, mut writer) = pair("empty", 1024);
+    writer.write(&[1; 10]).unwrap();
+    let segment = &reader.shared.parts.segment;
+    segment.write_payload(
+        0,
+        &Header {
+            size: 0,
+            sequence: 1,
+        }
+        .to_bytes(),
+    );
+    let error = reader.read(SHORT).unwrap_err();
+    assert!(
+        error.to_string().contains("no bytes with sequence 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_second_wrap_marker_is_corrupt() {
+    let (mut reader, mut writer) = pair("two-wraps", 256);
+    writer.write(&[1; 112]).unwrap();
+    drop(next(&mut reader));
+    let segment = &reader.shared.parts.segment;
+    segment.zero_payload(0, 256);
+    oieb(&reader).payload_free_bytes.store(0, Ordering::Relaxed);
+    reader.shared.parts.data.post();
+    let error = reader.read(SHORT).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    // The first one was followed, to an entry that says the same.
+    assert_eq!(reader.position, 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn no_bytes_in_the_segment_break_the_reader(
+        control in proptest::collection::vec((0x08_usize..0x50, any::<u8>()), 0..6),
+        payload in proptest::collection::vec(any::<u8>(), 256),
+        entry in prop_oneof![Just(None), (0_u64..300, 0_u64..4).prop_map(Some)],
+        posts in 1..5,
+    ) {
+        let (mut reader, mut writer) = pair("any-bytes", 256);
+        writer.write(&[1; 50]).unwrap();
+        {
+            let segment = &reader.shared.parts.segment;
+            segment.write_payload(0, &payload);
+            if let Some((size, sequence)) = entry {
+                segment.write_payload(0, &Header { size, sequence }.to_bytes());
+            }
+            for (offset, byte) in &control {
+                // SAFETY: the control block has 128 bytes, and the test is the only other user.
+                unsafe { *segment.mapping().as_ptr().add(*offset) = *byte };
+            }
+        }
+        (0..posts).for_each(|_| reader.shared.parts.data.post());
+        for _ in 0..6 {
+            // Every outcome is fine but a panic, a hang or an access outside the mapping.
+            if let Ok(Some(frame)) = reader.read(Duration::from_micros(100)) {
+                prop_assert!(frame.len() <= 240);
+                frame.to_vec();
+            }
+        }
+        let _ = reader.metadata();
+    }
+}

@@ -1,0 +1,302 @@
+//! The writing side of a buffer.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::attachment::Attachment;
+use super::layout::{METADATA_PREFIX, Segment};
+use super::ring::{Header, Placement};
+use super::wait::{self, Deadline, WaitStrategy};
+use super::{BufferName, Error, Loan, Result};
+
+/// How long a write waits for space unless told otherwise.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many loans lie between two drains of a space semaphore that nobody waits for.
+const DRAIN_INTERVAL: u64 = 256;
+
+/// The writer of a buffer that a [`Reader`](super::Reader) has made.
+///
+/// Dropped, it leaves the buffer in good order for the next writer.
+#[derive(Debug)]
+pub struct Writer {
+    name: BufferName,
+    attachment: Attachment,
+    position: u64,
+    written_count: u64,
+    sequence: u64,
+    write_timeout: Duration,
+    strategy: WaitStrategy,
+    /// Loans made since attaching.
+    loans: u64,
+}
+
+impl Writer {
+    /// Attaches to the buffer `name`, waiting up to `timeout` until its reader is there; with a
+    /// timeout of 0, looks once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BufferNotFound`] or [`Error::NotReady`] if the time ran out;
+    /// [`Error::WriterAlreadyConnected`] if another writer lives;
+    /// [`Error::IncompatibleVersion`], [`Error::Corrupt`], [`Error::PermissionDenied`].
+    pub fn connect(name: &BufferName, timeout: Duration) -> Result<Writer> {
+        let attachment = Attachment::attach(name, timeout)?;
+        let segment = &attachment.parts.segment;
+        let capacity = segment.capacity();
+        let position = segment.oieb().payload_write_pos.load(Ordering::Relaxed);
+        let written_count = segment.oieb().payload_written_count.load(Ordering::Relaxed);
+        if position > capacity {
+            return Err(Error::Corrupt {
+                name: name.to_string(),
+                what: format!("write position {position} in a ring of {capacity} bytes"),
+            });
+        }
+        Ok(Writer {
+            name: name.clone(),
+            attachment,
+            // Some writers leave it at the end after an exact fit.
+            position: position % capacity,
+            written_count,
+            sequence: 1,
+            write_timeout: WRITE_TIMEOUT,
+            strategy: WaitStrategy::default(),
+            loans: 0,
+        })
+    }
+
+    /// The buffer's name.
+    pub fn name(&self) -> &BufferName {
+        &self.name
+    }
+
+    /// Size of the payload block, in bytes.
+    pub fn payload_size(&self) -> usize {
+        self.segment().capacity() as usize
+    }
+
+    /// How long a write waits for space; 5 seconds unless set.
+    pub fn set_write_timeout(&mut self, timeout: Duration) {
+        self.write_timeout = timeout;
+    }
+
+    /// How a write waits for space; [`WaitStrategy::default`] unless set.
+    pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
+        self.strategy = strategy;
+    }
+
+    /// The sequence number of the next frame; the first is 1.
+    pub fn next_sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Writes the metadata, once in the life of a buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MetadataAlreadyWritten`], [`Error::MetadataTooLarge`], [`Error::InvalidFrameSize`]
+    /// for no bytes at all, which readers refuse.
+    pub fn set_metadata(&mut self, metadata: &[u8]) -> Result<()> {
+        let name = || self.name.to_string();
+        let segment = self.segment();
+        let (oieb, block) = (segment.oieb(), segment.sizes().metadata);
+        if oieb.metadata_written_bytes.load(Ordering::Relaxed) != 0 {
+            return Err(Error::MetadataAlreadyWritten { name: name() });
+        }
+        let size = metadata.len() as u64;
+        if size == 0 {
+            return Err(Error::InvalidFrameSize { name: name() });
+        }
+        let capacity = block.saturating_sub(METADATA_PREFIX);
+        if size > capacity {
+            return Err(Error::MetadataTooLarge {
+                name: name(),
+                size,
+                capacity,
+            });
+        }
+        segment.write_metadata(0, &size.to_le_bytes());
+        segment.write_metadata(METADATA_PREFIX, metadata);
+        let written = METADATA_PREFIX + size;
+        oieb.metadata_free_bytes
+            .store(block - written, Ordering::Relaxed);
+        // Release: pairs with the acquire load in `Reader::metadata`.
+        oieb.metadata_written_bytes
+            .store(written, Ordering::Release);
+        Ok(())
+    }
+
+    /// Forgets the metadata of an earlier writer, so that this one can write its own.
+    pub(crate) fn reset_metadata(&mut self) {
+        self.segment().reset_metadata();
+    }
+
+    /// Writes a frame, waiting for space up to the write timeout; its sequence number.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BufferFull`] after the timeout; [`Error::ReaderDead`]; [`Error::InvalidFrameSize`]
+    /// for no bytes; [`Error::FrameTooLarge`] if no wait can make room.
+    pub fn write(&mut self, data: &[u8]) -> Result<u64> {
+        let mut loan = self.loan(data.len())?;
+        loan.copy_from(data);
+        loan.commit()
+    }
+
+    /// Memory for a frame of `length` bytes, to be filled in place; waits for space like
+    /// [`Writer::write`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::write`].
+    pub fn loan(&mut self, length: usize) -> Result<Loan<'_>> {
+        let timeout = self.write_timeout;
+        let placement = self.reserve(length, timeout)?;
+        Ok(Loan {
+            writer: self,
+            placement,
+            length,
+        })
+    }
+
+    /// Waits until there is room for a frame of `length` bytes.
+    pub(crate) fn reserve(&mut self, length: usize, timeout: Duration) -> Result<Placement> {
+        if length == 0 {
+            return Err(Error::InvalidFrameSize {
+                name: self.name.to_string(),
+            });
+        }
+        let (capacity, size) = (self.segment().capacity(), length as u64);
+        let placement = Placement::find(capacity, self.position, size).map_err(|needed| {
+            Error::FrameTooLarge {
+                name: self.name.to_string(),
+                size,
+                needed,
+                capacity,
+            }
+        })?;
+        if self.attachment.reader_has_left() {
+            return Err(self.attachment.reader_dead());
+        }
+        self.keep_up()?;
+        if self.free_bytes()? < placement.needed() {
+            self.wait_for_space(placement.needed(), timeout)?;
+        }
+        Ok(placement)
+    }
+
+    /// Looks whether the reader still lives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReaderDead`] if it does not.
+    pub fn check_reader(&mut self) -> Result<()> {
+        self.attachment.check()
+    }
+
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.attachment.parts.segment
+    }
+
+    /// Whether the buffer's name still leads to the buffer that this writer is attached to.
+    pub(crate) fn is_current(&self) -> bool {
+        self.attachment.is_current()
+    }
+
+    /// What a writer that never has to wait does every now and then all the same.
+    fn keep_up(&mut self) -> Result<()> {
+        self.loans += 1;
+        // A reader that replaces its semaphores does so while it starts.
+        if self.loans.is_power_of_two() {
+            self.attachment.check()?;
+        }
+        // It grows by one a frame, and must not reach its largest value.
+        if self.loans.is_multiple_of(DRAIN_INTERVAL) {
+            self.attachment.parts.space.drain();
+        }
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> Result<u64> {
+        let capacity = self.segment().capacity();
+        // Acquire: pairs with the release addition when the reader gives memory back.
+        let free = self
+            .segment()
+            .oieb()
+            .payload_free_bytes
+            .load(Ordering::Acquire);
+        if free > capacity {
+            let what = format!("{free} bytes free, of {capacity}");
+            return Err(Error::Corrupt {
+                name: self.name.to_string(),
+                what,
+            });
+        }
+        Ok(free)
+    }
+
+    fn wait_for_space(&mut self, needed: u64, timeout: Duration) -> Result<()> {
+        let deadline = Deadline::after(timeout);
+        loop {
+            // Drained before the test, never between test and wait: a post that comes after the
+            // test ends the wait.
+            self.attachment.parts.space.drain();
+            let free = self.free_bytes()?;
+            if free >= needed {
+                return Ok(());
+            }
+            if wait::spin(&self.attachment.parts.space, self.strategy, deadline) {
+                continue;
+            }
+            self.attachment.check()?;
+            let left = deadline.left();
+            if left.is_zero() {
+                let (name, waited) = (self.name.to_string(), timeout);
+                return Err(Error::BufferFull {
+                    name,
+                    needed,
+                    free,
+                    waited,
+                });
+            }
+            self.attachment.parts.space.wait(left.min(wait::TICK));
+        }
+    }
+
+    pub(crate) fn commit(&mut self, placement: Placement, sequence: u64) -> Result<u64> {
+        if self.attachment.reader_has_left() {
+            return Err(self.attachment.reader_dead());
+        }
+        let segment = self.segment();
+        let (oieb, capacity) = (segment.oieb(), segment.capacity());
+        if placement.has_marker() {
+            segment.write_payload(self.position, &Header::WRAP.to_bytes());
+        } else {
+            segment.zero_payload(self.position, placement.skipped);
+        }
+        let size = placement.total - super::ring::HEADER;
+        segment.write_payload(placement.offset, &Header { size, sequence }.to_bytes());
+        segment.zero_payload(placement.offset + placement.total, placement.short_tail);
+
+        let position = placement.next_position(capacity);
+        let entries = 1 + u64::from(placement.skipped > 0);
+        let written_count = self.written_count.wrapping_add(entries);
+        // Release: header and data are there before they are seen to be; pairs with the acquire
+        // load in `Reader::unread`.
+        oieb.payload_free_bytes
+            .fetch_sub(placement.needed(), Ordering::Release);
+        oieb.payload_write_pos.store(position, Ordering::Relaxed);
+        oieb.payload_written_count
+            .store(written_count, Ordering::Release);
+        self.attachment.post_data();
+
+        self.position = position;
+        self.written_count = written_count;
+        self.sequence = sequence.wrapping_add(1);
+        Ok(sequence)
+    }
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -1,0 +1,292 @@
+//! A server at work: its clients, one after another, and their requests.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::request::{Content, Responder};
+use super::{ChannelName, DuplexError, HandlerError, Reply, Request, Result, ServerOptions};
+use crate::channel::{Deadline, Error, Frame, Reader, TICK, Writer, sweep};
+
+/// How often a server without a client looks for one.
+const CLIENT_POLL: Duration = Duration::from_millis(20);
+
+/// How often a server looks for the response buffer of a client that has sent a request.
+const ATTACH_POLL: Duration = Duration::from_millis(1);
+
+/// How long a client that has sent its first request may take to have its response buffer ready.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) struct Session<H> {
+    name: ChannelName,
+    options: ServerOptions,
+    handler: H,
+    stop: Arc<AtomicBool>,
+    responses: Option<Writer>,
+    /// Whether the client attached to now has begun: requests before its first are another's.
+    has_begun: bool,
+    /// Since when there is no client.
+    alone_since: Instant,
+}
+
+/// How a session goes on after an error.
+enum Next {
+    /// As before.
+    Continue,
+    /// Without the client that it had.
+    Detach,
+    /// With a new request buffer: the client that wrote what it should not has to come again.
+    Replace,
+    /// Not at all.
+    End,
+}
+
+impl<H> Session<H>
+where
+    H: for<'r> Fn(&Request<'r>) -> std::result::Result<Reply<'r>, HandlerError>,
+{
+    pub(crate) fn new(
+        name: ChannelName,
+        options: ServerOptions,
+        handler: H,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Session {
+            name,
+            options,
+            handler,
+            stop,
+            responses: None,
+            has_begun: false,
+            alone_since: Instant::now(),
+        }
+    }
+
+    /// Makes a request buffer for the session.
+    pub(crate) fn create_requests(&self) -> Result<Reader> {
+        let mut requests = Reader::create(self.name.request(), &self.options.buffer)?;
+        requests.set_wait_strategy(self.options.wait_strategy);
+        Ok(requests)
+    }
+
+    /// Serves clients until the session is stopped.
+    pub(crate) fn run(mut self, mut requests: Reader) {
+        while let Next::Replace = self.serve_clients(&mut requests) {
+            // The name has to be free before it is taken again.
+            drop(requests);
+            requests = match self.create_requests() {
+                Ok(requests) => requests,
+                Err(error) => return self.report(&error),
+            };
+        }
+    }
+
+    /// Serves clients from one request buffer; what is to be done when that has ended.
+    fn serve_clients(&mut self, requests: &mut Reader) -> Next {
+        while !self.is_stopped() {
+            let Err(error) = self.turn(requests) else {
+                continue;
+            };
+            self.report(&error);
+            match self.after(&error) {
+                Next::Continue => {}
+                Next::Detach => self.detach(),
+                ended => {
+                    self.detach();
+                    return ended;
+                }
+            }
+        }
+        Next::End
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn report(&mut self, error: &DuplexError) {
+        (self.options.on_error)(error);
+    }
+
+    fn after(&self, error: &DuplexError) -> Next {
+        match error {
+            DuplexError::NoClient { .. } => Next::End,
+            DuplexError::Channel(Error::ReaderDead { .. }) => Next::Detach,
+            DuplexError::Channel(Error::Corrupt { name, .. } | Error::Sequence { name, .. }) => {
+                if name == self.name.request().as_str() {
+                    Next::Replace
+                } else {
+                    Next::Detach
+                }
+            }
+            _ => Next::Continue,
+        }
+    }
+
+    /// Waits a while for a request and serves it.
+    fn turn(&mut self, requests: &mut Reader) -> Result<()> {
+        if self.responses.is_none() {
+            self.look_for_client()?;
+        }
+        let wait = if self.responses.is_some() {
+            TICK
+        } else {
+            CLIENT_POLL
+        };
+        match requests.read(wait) {
+            Ok(Some(frame)) => self.serve(frame, requests),
+            Ok(None) => self.look_after_client(),
+            Err(Error::WriterDead { .. }) => {
+                self.detach();
+                requests.await_next_writer();
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Attaches to a client's response buffer before its first request, so that the client can see
+    /// that it is served. What stands in the way is reported when it sends one.
+    fn look_for_client(&mut self) -> Result<()> {
+        match self.try_attach() {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(channel = %self.name, %error, "not attached"),
+        }
+        match self.options.client_timeout {
+            Some(waited) if self.alone_since.elapsed() >= waited => Err(DuplexError::NoClient {
+                channel: self.name.to_string(),
+                waited,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is a response buffer to attach to.
+    fn try_attach(&mut self) -> Result<bool> {
+        match Writer::connect(self.name.response(), Duration::ZERO) {
+            Ok(mut writer) => {
+                writer.set_wait_strategy(self.options.wait_strategy);
+                self.responses = Some(writer);
+                Ok(true)
+            }
+            Err(Error::BufferNotFound { .. }) => Ok(false),
+            Err(Error::NotReady { .. }) => {
+                // If a dead client left it, it is in the way of the next one.
+                sweep(self.name.response())?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Attaches to the response buffer of the client that has just sent its first request; whether
+    /// it has one.
+    fn attach_anew(&mut self) -> Result<bool> {
+        if self.responses.as_ref().is_some_and(Writer::is_current) {
+            return Ok(true);
+        }
+        self.detach();
+        let deadline = Deadline::after(ATTACH_TIMEOUT);
+        while !self.try_attach()? {
+            if deadline.left().is_zero() || self.is_stopped() {
+                return Ok(false);
+            }
+            std::thread::sleep(ATTACH_POLL);
+        }
+        Ok(true)
+    }
+
+    fn look_after_client(&mut self) -> Result<()> {
+        match self.responses.as_mut().map(Writer::check_reader) {
+            Some(Err(Error::ReaderDead { .. })) => {
+                self.detach();
+                sweep(self.name.response())?;
+                Ok(())
+            }
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
+    fn detach(&mut self) {
+        if self.responses.take().is_some() {
+            self.alone_since = Instant::now();
+        }
+        self.has_begun = false;
+    }
+
+    fn serve(&mut self, frame: Frame, requests: &Reader) -> Result<()> {
+        if frame.sequence() == 1 {
+            self.has_begun = self.attach_anew()?;
+            if self.has_begun
+                && let Some(metadata) = requests.metadata()?
+            {
+                (self.options.on_init)(&metadata);
+            }
+        }
+        let channel = self.name.as_str();
+        match self.responses.as_mut() {
+            Some(writer) if self.has_begun => {
+                let responder = Responder {
+                    writer,
+                    timeout: self.options.write_timeout,
+                    stop: &self.stop,
+                };
+                answer(channel, &self.handler, frame, responder)
+            }
+            _ => Err(DuplexError::RequestDropped {
+                channel: channel.to_owned(),
+                sequence: frame.sequence(),
+            }),
+        }
+    }
+}
+
+/// Has a request handled and sends the response under the request's number.
+fn answer<H>(channel: &str, handler: &H, frame: Frame, responder: Responder<'_>) -> Result<()>
+where
+    H: for<'r> Fn(&Request<'r>) -> std::result::Result<Reply<'r>, HandlerError>,
+{
+    let sequence = frame.sequence();
+    let request = Request {
+        channel,
+        frame,
+        responder: Cell::new(Some(responder)),
+    };
+    let failed = |why| DuplexError::Handler {
+        channel: channel.to_owned(),
+        sequence,
+        why,
+    };
+    // A handler that panics may leave what it owns in disorder, but nothing of the server's.
+    let reply = catch_unwind(AssertUnwindSafe(|| handler(&request)))
+        .map_err(|panic| failed(panic_message(&*panic)))?
+        .map_err(|error| failed(error.to_string()))?;
+    match reply.0 {
+        Content::InPlace(reply) => reply.loan.commit_as(sequence)?,
+        Content::Bytes(bytes) => {
+            let responder = request.responder.take().ok_or_else(|| {
+                failed("it returned bytes after it had taken memory for the reply".into())
+            })?;
+            let mut loan = responder.loan(bytes.len())?;
+            loan.copy_from(&bytes);
+            loan.commit_as(sequence)?
+        }
+    };
+    Ok(())
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    format!(
+        "it panicked: {}",
+        text.unwrap_or_else(|| "no message".into())
+    )
+}

@@ -1,0 +1,86 @@
+//! What the tests of the library share: names of their own, processes of their own, no leftovers.
+
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Long enough for anything that is going to happen.
+pub const LONG: Duration = Duration::from_secs(20);
+
+/// Within so long a peer's death is noticed.
+pub const NOTICED: Duration = Duration::from_millis(200);
+
+/// Names the role that a child process of a test plays.
+const ROLE: &str = "ZEROBUFFER_TEST_ROLE";
+/// Names the buffer or channel that it plays it on.
+const NAME: &str = "ZEROBUFFER_TEST_NAME";
+
+/// A name that no other test and no other test run uses.
+pub fn unique(label: &str) -> String {
+    format!("zb-it-{label}-{}", std::process::id())
+}
+
+/// Everything in shared memory and the lock folder that bears `name`.
+pub fn leftovers(name: &str) -> Vec<PathBuf> {
+    ["/dev/shm", "/tmp/zerobuffer"]
+        .into_iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.to_string_lossy().contains(name))
+        .collect()
+}
+
+/// Waits until `condition` holds.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < LONG, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The role and name that this process was started for, if it is a child of a test.
+pub fn role() -> Option<(String, String)> {
+    Some((std::env::var(ROLE).ok()?, std::env::var(NAME).ok()?))
+}
+
+/// Another process of this test program; killed, if need be, when dropped.
+pub struct Peer(Child);
+
+impl Peer {
+    /// Starts this test program again; its test `play_a_role` plays `role` on `name`.
+    pub fn start(role: &str, name: &str) -> Peer {
+        let program = std::env::current_exe().expect("this test program");
+        let child = Command::new(program)
+            .args(["--exact", "play_a_role", "--nocapture"])
+            .env(ROLE, role)
+            .env(NAME, name)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a child process");
+        Peer(child)
+    }
+
+    /// Kills the process, which gets no chance to clean up, and reaps it.
+    pub fn kill(&mut self) {
+        self.0.kill().expect("a child to kill");
+        self.0.wait().expect("a child to reap");
+    }
+
+    /// Waits until the process has ended by itself.
+    pub fn finish(&mut self) {
+        let status = self.0.wait().expect("a child to reap");
+        assert!(status.success(), "the other process failed: {status}");
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
