@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::combination::ALL;
 use super::nearest::did_you_mean;
+use super::platform::{Platform, RawPlatform, expand};
 
 /// The name of the file.
 pub const FILE_NAME: &str = "harmony.toml";
@@ -44,66 +45,6 @@ pub struct Limits {
     pub shutdown: Duration,
     /// For the set-up command of one platform.
     pub setup: Duration,
-}
-
-/// A language or implementation with a step server.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Platform {
-    /// Its name in combinations.
-    pub name: String,
-    /// The program and its arguments, or why there is none.
-    pub command: Result<Vec<String>, String>,
-    /// The working directory.
-    pub cwd: PathBuf,
-    /// Environment variables set for it.
-    pub env: BTreeMap<String, String>,
-    /// File names (globs) in `/dev/shm` and the lock folder that it is known to leave behind,
-    /// whatever it does.
-    pub leaves: Vec<String>,
-    /// The same for single roles, by the role's name.
-    pub leaves_as: BTreeMap<String, Vec<String>>,
-    /// What makes it ready to be started.
-    pub setup: Option<Setup>,
-    /// Whether a run may do without it.
-    pub optional: bool,
-}
-
-/// The command that makes a platform ready.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Setup {
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// Globs of the files that it depends on, relative to the root.
-    pub inputs: Vec<String>,
-    /// The file that it makes. Where the platform's command starts something else, there is
-    /// nothing to set up.
-    pub product: PathBuf,
-}
-
-impl Platform {
-    /// What it is known to leave behind when it plays `role`.
-    pub fn leaves_of(&self, role: &str) -> impl Iterator<Item = &String> {
-        let own = self.leaves_as.get(role).into_iter().flatten();
-        self.leaves.iter().chain(own)
-    }
-
-    /// The set-up that its command depends on.
-    pub fn needed_setup(&self) -> Option<&Setup> {
-        let setup = self.setup.as_ref()?;
-        let program = self.command.as_ref().ok()?.first()?;
-        (Path::new(program) == setup.product).then_some(setup)
-    }
-
-    /// Why it cannot be started, as far as can be seen without a set-up.
-    pub fn missing(&self) -> Option<String> {
-        let command = match &self.command {
-            Ok(command) => command,
-            Err(why) => return Some(why.clone()),
-        };
-        let program = Path::new(command.first()?);
-        let absent = program.is_absolute() && !program.exists() && self.needed_setup().is_none();
-        absent.then(|| format!("{} does not exist", program.display()))
-    }
 }
 
 /// What is wrong with the file.
@@ -162,30 +103,6 @@ struct File {
     platforms: BTreeMap<String, RawPlatform>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct RawPlatform {
-    command: Vec<String>,
-    cwd: Option<String>,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
-    #[serde(default)]
-    leaves: Vec<String>,
-    #[serde(default)]
-    leaves_as: BTreeMap<String, Vec<String>>,
-    setup: Option<RawSetup>,
-    #[serde(default)]
-    optional: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawSetup {
-    command: Vec<String>,
-    #[serde(default)]
-    inputs: Vec<String>,
-    product: String,
-}
-
 const TOP_KEYS: [&str; 5] = [
     "features",
     "known-failures",
@@ -229,7 +146,7 @@ fn parse(
     let mut platforms = Vec::new();
     for name in order {
         if let Some(raw) = raw_platforms.remove(&name) {
-            let platform = platform(&name, raw, root, variable);
+            let platform = raw.resolve(&name, root, variable);
             platforms.push(platform.map_err(|why| error(None, format!("platform {name}: {why}")))?);
         }
     }
@@ -312,87 +229,6 @@ fn known_keys(table: &DeTable<'_>, known: &[&str]) -> Result<(), (usize, String)
     Ok(())
 }
 
-fn platform(
-    name: &str,
-    raw: RawPlatform,
-    root: &Path,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Platform, String> {
-    if raw.command.is_empty() {
-        return Err("`command` is empty".to_owned());
-    }
-    let command = expand_command(&raw.command, root, variable);
-    if !raw.optional {
-        command.clone()?;
-    }
-    let setup = match raw.setup {
-        None => None,
-        Some(raw) if raw.command.is_empty() => return Err("`setup.command` is empty".to_owned()),
-        Some(raw) => Some(Setup {
-            command: expand_command(&raw.command, root, variable)?,
-            product: root.join(expand(&raw.product, variable)?),
-            inputs: raw.inputs,
-        }),
-    };
-    let mut env = BTreeMap::new();
-    for (key, value) in raw.env {
-        env.insert(key, expand(&value, variable)?);
-    }
-    for glob in raw.leaves.iter().chain(raw.leaves_as.values().flatten()) {
-        globset::Glob::new(glob).map_err(|error| format!("leaves: {error}"))?;
-    }
-    Ok(Platform {
-        name: name.to_owned(),
-        command,
-        cwd: root.join(expand(raw.cwd.as_deref().unwrap_or("."), variable)?),
-        env,
-        leaves: raw.leaves,
-        leaves_as: raw.leaves_as,
-        setup,
-        optional: raw.optional,
-    })
-}
-
-/// Expands the variables of a command; a program given as a path is relative to the root.
-fn expand_command(
-    command: &[String],
-    root: &Path,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<String>, String> {
-    let expanded: Result<Vec<_>, _> = command.iter().map(|word| expand(word, variable)).collect();
-    let mut expanded = expanded?;
-    if expanded[0].contains('/') {
-        expanded[0] = root.join(&expanded[0]).to_string_lossy().into_owned();
-    }
-    Ok(expanded)
-}
-
-/// Puts in the values of `${VAR}` and `${VAR:-default}`. A variable that is empty counts as not
-/// set, as in a shell's `:-`.
-fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
-    let mut expanded = String::new();
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once("${") {
-        let (inner, after) = behind
-            .split_once('}')
-            .ok_or_else(|| format!("`{text}`: `${{` without `}}`"))?;
-        let (name, default) = match inner.split_once(":-") {
-            Some((name, default)) => (name, Some(default)),
-            None => (inner, None),
-        };
-        let value = variable(name).filter(|value| !value.is_empty());
-        expanded.push_str(before);
-        match (value, default) {
-            (Some(value), _) => expanded.push_str(&value),
-            (None, Some(default)) => expanded.push_str(default),
-            (None, None) => return Err(format!("the variable {name} is not set")),
-        }
-        rest = after;
-    }
-    expanded.push_str(rest);
-    Ok(expanded)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -445,15 +281,6 @@ mod tests {
             "the command starts something else"
         );
         assert_eq!(csharp.missing(), Some("the variable CS is not set".into()));
-    }
-
-    #[test]
-    fn a_setup_makes_up_for_a_missing_program() {
-        let text = "[platforms.cpp]\ncommand = [\"target/cpp\"]\n\
-                    setup = { command = [\"make\"], inputs = [\"*.cpp\"], product = \"target/cpp\" }\n";
-        let platform = config(text).unwrap().platforms.remove(0);
-        assert!(platform.needed_setup().is_some());
-        assert_eq!(platform.missing(), None);
     }
 
     #[test]

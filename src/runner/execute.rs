@@ -7,19 +7,18 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join_all, select_all};
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Config, Platform};
+use super::config::Config;
+use super::context;
 use super::event::{Event, Events, FailedStep};
-use super::feature::Step;
+use super::fault::Fault;
 use super::leftover::{self, Leftovers, RunId};
-use super::outcome::{Evidence, Fault, Outcome};
+use super::outcome::{Evidence, Outcome};
 use super::plan::Execution;
+use super::platform::Platform;
 use super::process::{Launch, StepServer, Trouble};
 use super::route::{Deed, Destination, ProcessName, RoutedStep, Start};
 use super::spawn::Spawner;
-use crate::rpc::client::CallError;
-use crate::rpc::message::{
-    self, ExecuteStepParams, InitializeParams, StepResult, StringMap, method,
-};
+use crate::rpc::message::{ExecuteStepParams, InitializeParams, StepResult, StringMap, method};
 
 /// By how much the runner's limit for a step is longer than the step server's own.
 const STEP_GRACE: Duration = Duration::from_secs(5);
@@ -184,7 +183,7 @@ impl Running<'_> {
         let started =
             StepServer::start(self.stage.spawner, launch, &self.stage.config.limits).await;
         let server = started.map_err(|(trouble, tail)| {
-            let mut fault = fault_of(trouble);
+            let mut fault = Fault::from(trouble);
             fault.message = format!(
                 "the {name} ({}) did not start: {}",
                 platform.name, fault.message
@@ -206,7 +205,7 @@ impl Running<'_> {
         let answer = server
             .call::<bool>(method::INITIALIZE, Some(&params), limit)
             .await;
-        if !answer.map_err(fault_of)? {
+        if !answer.map_err(Fault::from)? {
             let message = format!("{} answered `initialize` with false", server.who());
             return Err(Fault::new(Outcome::Failed, message));
         }
@@ -260,7 +259,7 @@ impl Running<'_> {
             changes = self.send(step, &targets, sure) => changes?,
             died = self.death_beside(&targets) => return Err(self.crashed(&died)),
         };
-        merge(&mut self.context, changes);
+        context::merge(&mut self.context, changes);
         Ok(())
     }
 
@@ -307,7 +306,7 @@ impl Running<'_> {
             process: name.to_string(),
             step_type: step.step.kind,
             step: step.step.text.clone(),
-            parameters: parameters(&step.step),
+            parameters: context::parameters(&step.step),
             context: self.context.clone(),
             is_broadcast,
         };
@@ -318,10 +317,10 @@ impl Running<'_> {
             .await;
         let result = match answer {
             Err(Trouble::Died { .. }) if step.awaits_death => return Ok(StringMap::new()),
-            other => other.map_err(fault_of)?,
+            other => other.map_err(Fault::from)?,
         };
         if !result.success {
-            return Err(failed(result, sure));
+            return Err(Fault::of_result(result, sure));
         }
         if step.awaits_death {
             let rest = limit.saturating_sub(began.elapsed());
@@ -494,145 +493,4 @@ pub fn environment(run: RunId) -> BTreeMap<String, String> {
         ("HARMONY_HOST_PID".to_owned(), run.host.to_string()),
         ("HARMONY_FEATURE_ID".to_owned(), run.feature.to_string()),
     ])
-}
-
-/// What a step brings along: its data table and doc string.
-fn parameters(step: &Step) -> StringMap {
-    let table = step
-        .table
-        .as_ref()
-        .map(|rows| ("table", serde_json::json!(rows).to_string()));
-    let text = step
-        .doc_string
-        .as_ref()
-        .map(|text| ("docString", text.clone()));
-    let both = table.into_iter().chain(text);
-    both.map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-/// Adds to the context what processes returned. Where several returned different values under
-/// one key, each is kept under `<process>.<key>`.
-fn merge(context: &mut StringMap, changes: Vec<(String, StringMap)>) {
-    let mut by_key: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    for (process, entries) in changes {
-        for (key, value) in entries {
-            by_key
-                .entry(key)
-                .or_default()
-                .push((process.clone(), value));
-        }
-    }
-    for (key, values) in by_key {
-        let same = values.windows(2).all(|pair| pair[0].1 == pair[1].1);
-        for (process, value) in values {
-            match same {
-                true => context.insert(key.clone(), value),
-                false => context.insert(format!("{process}.{key}"), value),
-            };
-        }
-    }
-}
-
-fn fault_of(trouble: Trouble) -> Fault {
-    let outcome = match &trouble {
-        Trouble::NotStarted(_) => Outcome::SetupError,
-        Trouble::Died { .. } => Outcome::Crashed,
-        Trouble::Call {
-            error: CallError::NoAnswer { .. },
-            ..
-        } => Outcome::TimedOut,
-        Trouble::Call { .. } => Outcome::Failed,
-    };
-    Fault::new(outcome, trouble.to_string())
-}
-
-/// The fault of a step whose server says that it failed.
-fn failed(result: StepResult, sure: bool) -> Fault {
-    let error = result.error.filter(|error| !error.trim().is_empty());
-    let error = error.unwrap_or_else(|| "it failed without saying why".to_owned());
-    let outcome = if error.starts_with(message::STEP_TIMEOUT) {
-        Outcome::TimedOut
-    } else if error.starts_with(message::NO_MATCHING_STEP) && !sure {
-        Outcome::Unsupported
-    } else {
-        Outcome::Failed
-    };
-    Fault::new(outcome, error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rpc::message::StepType;
-
-    fn map(entries: &[(&str, &str)]) -> StringMap {
-        let owned = entries.iter().map(|(k, v)| (k.to_string(), v.to_string()));
-        owned.collect()
-    }
-
-    #[test]
-    fn the_context_keeps_what_each_process_said() {
-        let mut context = map(&[("old", "1")]);
-        let changes = vec![
-            (
-                "reader#1".to_owned(),
-                map(&[("result", "won"), ("same", "x")]),
-            ),
-            (
-                "reader#2".to_owned(),
-                map(&[("result", "lost"), ("same", "x"), ("old", "2")]),
-            ),
-        ];
-        merge(&mut context, changes);
-        let expected = [
-            ("old", "2"),
-            ("reader#1.result", "won"),
-            ("reader#2.result", "lost"),
-            ("same", "x"),
-        ];
-        assert_eq!(context, map(&expected));
-    }
-
-    #[test]
-    fn tables_and_doc_strings_travel_as_strings() {
-        let step = Step {
-            kind: StepType::Given,
-            text: "x".into(),
-            table: Some(vec![
-                vec!["a".into(), "b".into()],
-                vec!["1".into(), "\"2\"".into()],
-            ]),
-            doc_string: Some("text".into()),
-            line: 1,
-        };
-        let expected = [
-            ("docString", "text"),
-            ("table", r#"[["a","b"],["1","\"2\""]]"#),
-        ];
-        assert_eq!(parameters(&step), map(&expected));
-    }
-
-    #[test]
-    fn the_error_of_a_step_decides_its_kind() {
-        let fault = |error: Option<&str>, sure| {
-            let error = error.map(str::to_owned);
-            failed(
-                StepResult {
-                    error,
-                    ..StepResult::default()
-                },
-                sure,
-            )
-            .outcome
-        };
-        assert_eq!(fault(Some("expected 1, got 2"), true), Outcome::Failed);
-        assert_eq!(fault(None, true), Outcome::Failed);
-        assert_eq!(
-            fault(Some("Step execution timeout after 30 s"), true),
-            Outcome::TimedOut
-        );
-        let unknown = "No matching step definition found for: When x";
-        assert_eq!(fault(Some(unknown), false), Outcome::Unsupported);
-        assert_eq!(fault(Some(unknown), true), Outcome::Failed);
-    }
 }

@@ -13,14 +13,18 @@
 //! 6. [`outcome`] decides what became of it;
 //! 7. [`report`]s are made of [`event`]s, which every stage sends.
 //!
-//! [`session`] puts the stages together for each command of [`cli`].
+//! [`workload`] puts the first stages together and [`run`] the others, for the commands of
+//! [`session`].
 
 pub mod catalogue;
 pub mod cli;
 pub mod combination;
 pub mod config;
+pub mod context;
 pub mod event;
 pub mod execute;
+pub mod exit;
+pub mod fault;
 pub mod feature;
 pub mod filter;
 pub mod known;
@@ -28,11 +32,14 @@ pub mod leftover;
 pub mod nearest;
 pub mod outcome;
 pub mod plan;
+pub mod platform;
 pub mod preflight;
 pub mod process;
 pub mod report;
 pub mod route;
+pub mod run;
 pub mod session;
 pub mod setup;
 pub mod snippet;
 pub mod spawn;
+pub mod workload;

@@ -1,5 +1,6 @@
 //! What became of an execution: one enum, decided in one place.
 
+use super::fault::Fault;
 use super::known::KnownFailure;
 
 /// What became of an execution.
@@ -100,23 +101,6 @@ pub struct Evidence {
     pub fault: Option<Fault>,
     /// What was left behind that nobody should leave.
     pub leaks: Vec<String>,
-}
-
-/// Something that went wrong, or that kept an execution from running.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Of what kind it is: the outcome of the execution, unless it is known to fail.
-    pub outcome: Outcome,
-    /// What happened.
-    pub message: String,
-}
-
-impl Fault {
-    /// A fault of the given kind.
-    pub fn new(outcome: Outcome, message: impl Into<String>) -> Fault {
-        let message = message.into();
-        Fault { outcome, message }
-    }
 }
 
 /// An outcome and why it is that one.

@@ -1,14 +1,19 @@
 //! What is found out before anything runs: which platforms can be started, and which of the steps
 //! each of them defines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
 
 use super::catalogue::{Catalogue, Fit};
-use super::config::{Limits, Platform};
+use super::config::Limits;
+use super::event::{Event, Events};
 use super::execute::{Stage, environment};
+use super::fault::Fault;
 use super::leftover::RunId;
-use super::outcome::{Fault, Outcome};
+use super::outcome::Outcome;
 use super::plan::Execution;
+use super::platform::Platform;
 use super::process::{Farewell, Launch, StepServer, Trouble};
 use super::route::{Destination, RoutedStep};
 use super::setup;
@@ -58,6 +63,74 @@ pub async fn ask(platform: &Platform, stage: &Stage<'_>) -> Result<(Catalogue, L
     }
 }
 
+/// Asks the platforms that the executions need for their steps, side by side; where a step is
+/// defined by none of them, the others that are ready as well.
+pub async fn ask_all(executions: &[Execution], stage: &Stage<'_>) -> (Catalogues, Vec<Leaving>) {
+    let to_run = || executions.iter().filter(|e| skipped(e).is_none());
+    let needed: BTreeSet<&str> = to_run()
+        .flat_map(|e| e.platforms.iter().map(String::as_str))
+        .collect();
+    let is_needed = |platform: &&Platform| needed.contains(platform.name.as_str());
+    let mut catalogues = Catalogues::new();
+    let mut leaving = Vec::new();
+    let platforms: Vec<_> = stage.config.platforms.iter().filter(is_needed).collect();
+    ask_into(&mut catalogues, &mut leaving, &platforms, stage).await;
+    if to_run().any(|execution| has_unknown_step(execution, &catalogues)) {
+        let ready = |p: &&Platform| {
+            !is_needed(p) && p.missing().is_none() && setup::is_ready(p, stage.config)
+        };
+        let others: Vec<_> = stage.config.platforms.iter().filter(ready).collect();
+        ask_into(&mut catalogues, &mut leaving, &others, stage).await;
+    }
+    (catalogues, leaving)
+}
+
+async fn ask_into(
+    catalogues: &mut Catalogues,
+    leaving: &mut Vec<Leaving>,
+    platforms: &[&Platform],
+    stage: &Stage<'_>,
+) {
+    let asking = join_all(platforms.iter().map(|platform| ask(platform, stage)));
+    let answers = tokio::select! {
+        biased;
+        () = stage.interrupt.cancelled() => {
+            stage.spawner.kill_all();
+            return;
+        }
+        answers = asking => answers,
+    };
+    for (platform, answer) in platforms.iter().zip(answers) {
+        let catalogue = answer.map(|(catalogue, last)| {
+            leaving.push(last);
+            let (name, count) = (&platform.name, catalogue.len());
+            stage
+                .events
+                .emit(Event::Note(format!("{name} defines {count} steps")));
+            for pattern in &catalogue.unreadable {
+                let what = format!("{name}: cannot tell what this pattern fits: {pattern}");
+                stage.events.emit(Event::Note(what));
+            }
+            catalogue
+        });
+        catalogues.insert(platform.name.clone(), catalogue);
+    }
+}
+
+/// Waits for the ends of the step servers that the preflight started.
+pub async fn leave(leaving: Vec<Leaving>, events: &Events) {
+    for farewell in join_all(leaving).await {
+        match farewell {
+            Ok(farewell) => {
+                for complaint in farewell.complaints {
+                    events.emit(Event::Note(complaint));
+                }
+            }
+            Err(error) => events.emit(Event::Warning(error.to_string())),
+        }
+    }
+}
+
 async fn discover(server: &StepServer, limits: &Limits) -> Result<Catalogue, Trouble> {
     let answer = server.call::<DiscoverResult>(method::DISCOVER, None::<&()>, limits.start);
     Ok(Catalogue::new(&answer.await?.steps))
@@ -89,9 +162,8 @@ pub fn skipped(execution: &Execution) -> Option<&'static str> {
     None
 }
 
-/// The steps of an execution that none of its own platforms defines: only these make it worth to
-/// ask others.
-pub fn has_unknown_step(execution: &Execution, catalogues: &Catalogues) -> bool {
+/// Whether an execution has a step that no platform asked so far defines.
+fn has_unknown_step(execution: &Execution, catalogues: &Catalogues) -> bool {
     let steps = &execution.scenario.steps;
     steps.iter().any(|step| is_undefined(step, catalogues))
 }

@@ -16,7 +16,8 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::config::{Limits, Platform};
+use super::config::Limits;
+use super::platform::Platform;
 use super::spawn::{Exit, Spawner};
 use crate::rpc::client::{CallError, Client};
 use crate::rpc::message::method;

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use globset::Glob;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::config::{Config, Platform, Setup};
+use super::config::Config;
 use super::event::{Event, Events};
+use super::platform::{Platform, Setup};
 use super::spawn::{Ending, Spawner};
 
 /// How many lines of a failed command's output are shown.
