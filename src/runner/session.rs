@@ -109,7 +109,17 @@ fn with_stage(
     };
     runtime.map_err(failed)?.block_on(async {
         watch_signals(&stage).map_err(failed)?;
-        Ok(command(&stage).await)
+        let exit = command(&stage).await;
+        // A command that was given up in the middle may have left something running.
+        stage.spawner.kill_all();
+        let limit = config.limits.shutdown;
+        if tokio::time::timeout(limit, stage.spawner.drained())
+            .await
+            .is_err()
+        {
+            eprintln!("harmony: some of the processes that were started cannot be ended");
+        }
+        Ok(exit)
     })
 }
 
@@ -206,10 +216,7 @@ fn doctor(cli: &Cli, config: Config, names: &[String]) -> Result<Exit, Refusal> 
             let began = Instant::now();
             let report = tokio::select! {
                 biased;
-                () = stage.interrupt.cancelled() => {
-                    stage.spawner.kill_all();
-                    return Exit::Interrupted;
-                }
+                () = stage.interrupt.cancelled() => return Exit::Interrupted,
                 report = examine(platform, stage) => report,
             };
             let took = began.elapsed();

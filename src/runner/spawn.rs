@@ -74,14 +74,18 @@ struct Request {
     reply: oneshot::Sender<io::Result<Child>>,
 }
 
-/// The process groups whose leaders are not yet reaped: only these may be signalled, because the
-/// numbers of others may belong to somebody else by now.
 #[derive(Debug, Default)]
-struct Groups(Mutex<BTreeSet<i32>>);
+struct Groups {
+    /// The process groups whose leaders are not yet reaped: only these may be signalled, because
+    /// the numbers of others may belong to somebody else by now.
+    leaders: Mutex<BTreeSet<i32>>,
+    /// How many groups are not yet reaped whole.
+    alive: watch::Sender<usize>,
+}
 
 impl Groups {
     fn lock(&self) -> MutexGuard<'_, BTreeSet<i32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,6 +138,13 @@ impl Spawner {
             send(*pid, Signal::SIGKILL);
         }
     }
+
+    /// Waits until everything that was started has ended and is reaped.
+    pub async fn drained(&self) {
+        let mut alive = self.groups.alive.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = alive.wait_for(|alive| *alive == 0).await;
+    }
 }
 
 /// Signals a group that is known to exist, though all of it may be dead.
@@ -163,11 +174,13 @@ fn start(mut command: Command, groups: &Arc<Groups>) -> io::Result<Child> {
     let mut child = command.spawn()?;
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     groups.lock().insert(pid);
+    groups.alive.send_modify(|alive| *alive += 1);
     let (ended, exit) = watch::channel(None);
     let known = groups.clone();
     let reaper = std::thread::Builder::new().name(format!("reaper {pid}"));
     reaper.spawn(move || {
         ended.send_replace(Some(reap(pid, &known)));
+        known.alive.send_modify(|alive| *alive -= 1);
     })?;
     Ok(Child {
         pid,
@@ -279,5 +292,21 @@ mod tests {
         assert_eq!(exit.how, Ending::Signal(Signal::SIGKILL));
         assert!(!spawner.groups.lock().contains(&child.pid));
         spawner.signal(child.pid, Signal::SIGKILL);
+    }
+
+    #[tokio::test]
+    async fn everything_can_be_killed_and_waited_for() {
+        let spawner = Spawner::new().unwrap();
+        spawner.drained().await;
+        let mut children = Vec::new();
+        for _ in 0..3 {
+            children.push(spawner.spawn(shell("sleep 600")).await.unwrap());
+        }
+        spawner.kill_all();
+        spawner.drained().await;
+        for child in children {
+            let exit = child.exit.borrow().clone().unwrap();
+            assert_eq!(exit.how, Ending::Signal(Signal::SIGKILL));
+        }
     }
 }

@@ -32,6 +32,16 @@ fn a_signal_ends_the_run_in_order() {
 }
 
 #[test]
+fn a_signal_ends_the_preflight() {
+    let project = Project::new();
+    let child = project.command(&["run", "never-starts"]).spawn().unwrap();
+    project.wait_for("hangs");
+    send(&child, Signal::SIGINT);
+    let ran = project.ended(child.wait_with_output().unwrap(), Duration::ZERO);
+    ran.assert(130, "1 interrupted");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let project = Project::new();
     project.limit("shutdown", 60.0);
