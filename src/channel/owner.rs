@@ -278,7 +278,11 @@ mod tests {
             let owner = Owner::create(&name, &SMALL).unwrap();
             assert!(owner.removal.is_whole());
             std::fs::remove_file(&paths(&name)[part]).unwrap();
-            assert!(!owner.removal.is_whole(), "without {:?}", paths(&name)[part]);
+            assert!(
+                !owner.removal.is_whole(),
+                "without {:?}",
+                paths(&name)[part]
+            );
         }
     }
 

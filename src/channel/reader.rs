@@ -1,6 +1,6 @@
 //! The reading side of a buffer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,19 @@ pub struct Reader {
 pub(crate) struct Shared {
     pub(crate) parts: Arc<Parts>,
     ledger: Mutex<Ledger>,
+    interrupted: AtomicBool,
+}
+
+/// Ends a reader's waits from another thread, for good.
+#[derive(Debug)]
+pub(crate) struct Interrupt(Arc<Shared>);
+
+impl Interrupt {
+    pub(crate) fn raise(&self) {
+        self.0.interrupted.store(true, Ordering::Relaxed);
+        // Seen to be no frame, it makes the reader look at what was stored before it.
+        self.0.parts.data.post();
+    }
 }
 
 /// What a reader does about a sequence number that is larger than expected.
@@ -95,9 +108,12 @@ impl Reader {
     /// [`Error::Io`]. Nothing that was made is left.
     pub fn create(name: &BufferName, config: &BufferConfig) -> Result<Reader> {
         let owner = Owner::create(name, config)?;
+        let parts = Arc::clone(owner.parts());
+        let (ledger, interrupted) = Default::default();
         let shared = Arc::new(Shared {
-            parts: Arc::clone(owner.parts()),
-            ledger: Mutex::default(),
+            parts,
+            ledger,
+            interrupted,
         });
         Ok(Reader {
             name: name.clone(),
@@ -155,10 +171,15 @@ impl Reader {
             let frame = self.next_frame()?;
             // Used up: by a frame, or by nothing, since a post is no proof of a frame.
             self.posted = false;
-            if frame.is_some() {
+            if frame.is_some() || self.shared.interrupted.load(Ordering::Relaxed) {
                 return Ok(frame);
             }
         }
+    }
+
+    /// What ends this reader's waits from another thread; what is there is still read.
+    pub(crate) fn interrupt(&self) -> Interrupt {
+        Interrupt(Arc::clone(&self.shared))
     }
 
     /// The metadata, once the writer has written it.

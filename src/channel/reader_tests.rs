@@ -288,6 +288,22 @@ fn what_was_posted_elsewhere_is_read_when_its_writer_has_left() {
 }
 
 #[test]
+fn an_interrupt_ends_this_wait_and_all_later_ones() {
+    let (mut reader, mut writer) = pair("interrupt", 1024);
+    let interrupt = reader.interrupt();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(reader.read(LONG).unwrap().is_none());
+            writer.write(b"still read").unwrap();
+            assert_eq!(next(&mut reader).to_vec(), b"still read");
+        });
+        interrupt.raise();
+    });
+    assert!(begun.elapsed() < LONG / 2);
+}
+
+#[test]
 fn a_wrong_sequence_is_an_error_that_stays() {
     let (mut reader, mut writer) = pair("sequence", 1024);
     writer.write(b"1").unwrap();

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::session::Stop;
 use super::{DuplexError, Result};
 use crate::channel::{self, Deadline, Error, Frame, Loan, TICK, Writer};
 
@@ -22,7 +22,7 @@ pub struct Request<'r> {
 pub(crate) struct Responder<'r> {
     pub(crate) writer: &'r mut Writer,
     pub(crate) timeout: Duration,
-    pub(crate) stop: &'r AtomicBool,
+    pub(crate) stop: &'r Stop,
 }
 
 impl<'r> Responder<'r> {
@@ -39,8 +39,7 @@ impl<'r> Responder<'r> {
                         length,
                     });
                 }
-                Err(Error::BufferFull { .. })
-                    if left > TICK && !self.stop.load(Ordering::Relaxed) => {}
+                Err(Error::BufferFull { .. }) if left > TICK && !self.stop.is_requested() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::session::Session;
+use super::session::{Session, Stop};
 use super::{ChannelName, DuplexError, HandlerError, Reply, Request, Result};
 use crate::channel::{BufferConfig, Error, WaitStrategy};
 
@@ -92,7 +91,7 @@ impl fmt::Debug for ServerOptions {
 #[derive(Debug)]
 pub struct ImmutableDuplexServer {
     name: ChannelName,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -110,7 +109,7 @@ impl ImmutableDuplexServer {
             + Sync
             + 'static,
     {
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(Stop::default());
         let session = Session::new(name.clone(), options, handler, Arc::clone(&stop));
         let requests = session.create_requests()?;
         let thread = std::thread::Builder::new()
@@ -144,7 +143,7 @@ impl ImmutableDuplexServer {
     }
 
     fn end(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.now();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

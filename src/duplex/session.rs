@@ -3,13 +3,13 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::request::{Content, Responder};
 use super::{ChannelName, DuplexError, HandlerError, Reply, Request, Result, ServerOptions};
-use crate::channel::{Deadline, Error, Frame, Reader, TICK, Writer, sweep};
+use crate::channel::{Deadline, Error, Frame, Interrupt, Reader, TICK, Writer, sweep};
 
 /// How often a server without a client looks for one.
 const CLIENT_POLL: Duration = Duration::from_millis(20);
@@ -24,12 +24,39 @@ pub(crate) struct Session<H> {
     name: ChannelName,
     options: ServerOptions,
     handler: H,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
     responses: Option<Writer>,
     /// Whether the client attached to now has begun: requests before its first are another's.
     has_begun: bool,
     /// Since when there is no client.
     alone_since: Instant,
+}
+
+/// What ends a session from another thread.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    requested: AtomicBool,
+    /// Ends the wait for requests.
+    waiting: Mutex<Option<Interrupt>>,
+}
+
+impl Stop {
+    pub(crate) fn now(&self) {
+        self.requested.store(true, Ordering::Relaxed);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(interrupt) = &*waiting {
+            interrupt.raise();
+        }
+    }
+
+    pub(crate) fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
+    }
+
+    fn ends_wait_of(&self, requests: &Reader) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = Some(requests.interrupt());
+    }
 }
 
 /// How a session goes on after an error.
@@ -52,7 +79,7 @@ where
         name: ChannelName,
         options: ServerOptions,
         handler: H,
-        stop: Arc<AtomicBool>,
+        stop: Arc<Stop>,
     ) -> Self {
         Session {
             name,
@@ -69,6 +96,7 @@ where
     pub(crate) fn create_requests(&self) -> Result<Reader> {
         let mut requests = Reader::create(self.name.request(), &self.options.buffer)?;
         requests.set_wait_strategy(self.options.wait_strategy);
+        self.stop.ends_wait_of(&requests);
         Ok(requests)
     }
 
@@ -104,7 +132,7 @@ where
     }
 
     fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.is_requested()
     }
 
     fn report(&mut self, error: &DuplexError) {
