@@ -77,6 +77,18 @@ TEST(a_half_made_segment_is_not_ready) {
     ::shm_unlink(name.segment().c_str());
 }
 
+TEST(a_segment_that_ends_within_its_header_is_not_ready) {
+    Altered whole;
+    const BufferName name(unique_name("short"));
+    const Descriptor source(::open(whole.name.segment_path().c_str(), O_RDONLY | O_CLOEXEC));
+    const Descriptor target(::shm_open(name.segment().c_str(), O_CREAT | O_RDWR, 0600));
+    char header[100];
+    check_equal(100, ::pread(source.get(), header, sizeof header, 0));
+    check_equal(100, ::pwrite(target.get(), header, sizeof header, 0));
+    check_attach_fails<NotReady>(name);
+    ::shm_unlink(name.segment().c_str());
+}
+
 TEST(headers_of_other_protocols_are_refused_at_once) {
     Altered other;
     other.set_u32(kOiebSizeOffset, 64);
