@@ -159,6 +159,16 @@ TEST(a_writer_that_leaves_is_noticed_when_nothing_is_unread) {
     check_time(start, Milliseconds{200});
 }
 
+TEST(a_frame_whose_post_was_lost_is_read_once_its_writer_has_left) {
+    Pair pair;
+    pair.writer.write(bytes("x"));
+    check(Semaphore::open(pair.name, pair.name.data_semaphore())->try_wait(), "expected a post");
+    check(!pair.reader.read(Milliseconds{20}), "expected no frame without its post");
+    pair.writer.close();
+    check_equal("x", text(next(pair.reader).data()));
+    check_throws<WriterDead>([&] { pair.reader.read(kNow); });
+}
+
 TEST(a_next_writer_begins_at_1_where_the_last_one_stopped) {
     Pair pair;
     for (int i = 0; i < 3; ++i) pair.writer.write(of_size(300));
