@@ -133,7 +133,7 @@ TEST(a_dead_clients_response_buffer_is_removed_and_the_next_one_served) {
     child.kill();
     const TimePoint start = Clock::now();
     while (identity_of(server.name.response().segment_path())) {
-        check(elapsed_since(start) < Milliseconds{500}, "expected the dead client's buffer to go");
+        check_time(start, Milliseconds{500});
         std::this_thread::sleep_for(Milliseconds{1});
     }
     child.wait();
@@ -166,13 +166,42 @@ TEST(a_dead_server_is_noticed_by_a_client_that_waits) {
         } catch (const ReaderDead&) {
         }
         killer.join();
-        check(elapsed_since(killed) < Milliseconds{200}, "expected within 200 ms");
+        check_time(killed, Milliseconds{200});
     }
     child.wait();
     // A next server takes over what the dead one left.
     ImmutableDuplexServer server(name, {});
     server.start(echo, nullptr);
     check_served(name);
+}
+
+TEST(a_server_that_leaves_before_it_answers_is_noticed) {
+    const ChannelName name(unique_name("never-attached"));
+    Reader requests = Reader::create(name.request(), {{64, 1024}});
+    DuplexClient client = DuplexClient::connect(name);
+    client.send(bytes("ping"));
+    TimePoint left{};
+    std::jthread leaver([&] {
+        std::this_thread::sleep_for(Milliseconds{50});
+        left = Clock::now();
+        requests.close();
+    });
+    check_throws<ReaderDead>([&] { client.receive(kSoon); });
+    leaver.join();
+    check_time(left, Milliseconds{200});
+}
+
+TEST(a_server_rests_while_it_has_no_client) {
+    const auto cpu_time = [] {
+        timespec used{};
+        ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+        return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+    };
+    Server server("resting");
+    check_served(server.name);
+    const auto before = cpu_time();
+    std::this_thread::sleep_for(Milliseconds{300});
+    check(cpu_time() - before < Milliseconds{60}, "expected it to sleep");
 }
 
 TEST(a_client_that_does_not_read_costs_its_answers_and_no_more) {
@@ -195,7 +224,7 @@ TEST(a_server_stops_within_200_ms_whatever_it_waits_on) {
     const auto check_stops = [](Server& server) {
         const TimePoint start = Clock::now();
         server.server.stop();
-        check(elapsed_since(start) < Milliseconds{200}, "expected it to stop");
+        check_time(start, Milliseconds{200});
     };
     Server without_client("idle");
     check_stops(without_client);

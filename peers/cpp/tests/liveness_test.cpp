@@ -64,7 +64,7 @@ TEST(a_zombie_is_dead) {
     check(process.alive(), "expected it to live");
     writing.kill();
     const TimePoint start = Clock::now();
-    while (process.alive()) check(elapsed_since(start) < kNoticed, "expected it to be dead");
+    while (process.alive()) check_time(start, kNoticed);
 }
 
 TEST(ids_that_no_process_has_are_dead) {
@@ -82,7 +82,7 @@ TEST(a_dead_writers_frames_are_read_before_its_death_is_told) {
     for (int i = 0; i < 3; ++i) check(reader.read(kSoon).has_value(), "expected a frame");
     const TimePoint start = Clock::now();
     check_throws<WriterDead>([&] { reader.read(kSoon); });
-    check(elapsed_since(start) < kNoticed, "expected within 200 ms");
+    check_time(start, kNoticed);
     check_buffer_is_sound(name, reader);
 }
 
@@ -104,7 +104,7 @@ TEST(a_writers_death_is_noticed_in_a_wait) {
     });
     check_throws<WriterDead>([&] { reader.read(kSoon); });
     killer.join();
-    check(elapsed_since(killed) < kNoticed, "expected within 200 ms");
+    check_time(killed, kNoticed);
 }
 
 TEST(the_account_of_a_writer_killed_inside_a_write_is_settled) {
@@ -171,7 +171,7 @@ TEST(a_dead_readers_buffer_is_made_anew) {
             std::this_thread::sleep_for(Milliseconds{1});
         }
     });
-    check(elapsed_since(start) < kNoticed, "expected within 200 ms");
+    check_time(start, kNoticed);
     Reader reader = Reader::create(name, {{64, 1024}});
     writer = Writer::connect(name);
     writer.write(bytes("found"));
@@ -198,6 +198,6 @@ TEST(a_readers_death_is_noticed_by_a_writer_that_waits) {
     });
     check_throws<ReaderDead>([&] { writer.write(bytes("x")); });
     killer.join();
-    check(elapsed_since(killed) < kNoticed, "expected within 200 ms");
+    check_time(killed, kNoticed);
     Reader::create(name, {{64, 1024}});
 }

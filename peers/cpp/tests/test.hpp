@@ -63,6 +63,15 @@ std::string text(std::span<const std::byte> bytes);
 
 Milliseconds elapsed_since(TimePoint start);
 
+// Something took longer than it may. On a busy machine that can happen to any program, so such a
+// test is run again, some times; what is always too slow still fails.
+struct TooLate : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+void check_time(TimePoint start, Milliseconds limit,
+                std::source_location at = std::source_location::current());
+
 // A forked child that runs `body` and exits; with 1 when it throws.
 class Child {
 public:
