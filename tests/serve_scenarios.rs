@@ -6,6 +6,7 @@ mod serve_support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use gherkin::{Feature, GherkinEnv, Step};
 use regex::Regex;
@@ -75,6 +76,9 @@ impl Orchestrator {
     }
 }
 
+/// Held for writing by a scenario that takes times, so that no other one runs meanwhile.
+static ALONE: RwLock<()> = RwLock::new(());
+
 fn role_of(step: &Step) -> Option<String> {
     let role = Regex::new(r"^the '([^']+)' process ").unwrap();
     Some(role.captures(&step.value)?[1].to_owned())
@@ -95,6 +99,9 @@ fn run_scenario(file: &str, id: &str, hosting: Hosting) {
         .iter()
         .find(|scenario| scenario.name.starts_with(&format!("{id} - ")))
         .unwrap();
+    let exclusive = scenario.tags.iter().any(|tag| tag == "exclusive");
+    let _alone = exclusive.then(|| ALONE.write().unwrap_or_else(PoisonError::into_inner));
+    let _together = (!exclusive).then(|| ALONE.read().unwrap_or_else(PoisonError::into_inner));
     let background = feature.background.iter().flat_map(|b| &b.steps);
     let steps: Vec<&Step> = background.chain(&scenario.steps).collect();
     let mut roles: Vec<String> = steps.iter().filter_map(|step| role_of(step)).collect();
@@ -180,6 +187,7 @@ fn scenario_13_4() {
 
 /// Steps up to the one that has to fail, in the process of the first role, or of both.
 fn expect_failure(steps: &[(&str, &str)], expected: &str) {
+    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let run = Run::new();
     let mut server = StepServer::start(&run, &[]);
     let (last, before) = steps.split_last().unwrap();
