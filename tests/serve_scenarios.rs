@@ -12,6 +12,7 @@ use gherkin::{Feature, GherkinEnv, Step};
 use regex::Regex;
 use serde_json::{Value, json};
 use serve_support::{Run, StepServer};
+use zerobuffer::{BufferConfig, BufferName, Reader};
 
 /// Whether each role has a process of its own.
 #[derive(Clone, Copy, PartialEq)]
@@ -344,6 +345,26 @@ fn metadata_and_text_frames_arrive() {
         "Then",
         "the 'reader' process should read frame with data 'alive'",
     );
+    assert!(server.end().success());
+    run.assert_nothing_left();
+}
+
+#[test]
+fn a_client_whose_server_never_attaches_is_not_connected() {
+    let run = Run::new();
+    let name = format!("c_{}_{}_request", run.host_pid, run.feature_id);
+    let config = BufferConfig::new(64, 4096);
+    let requests = Reader::create(&BufferName::new(name).unwrap(), &config).unwrap();
+    let mut server = StepServer::start(&run, &[]);
+    let failure = server.fail(
+        "When",
+        "the 'client' process creates duplex channel client 'c'",
+    );
+    assert!(
+        failure.contains("expected the server to attach"),
+        "{failure}"
+    );
+    drop(requests);
     assert!(server.end().success());
     run.assert_nothing_left();
 }
