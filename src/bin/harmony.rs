@@ -1,2 +1,10 @@
-//! To come.
-fn main() {}
+//! The interop runner; see `zerobuffer::runner`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use zerobuffer::runner::{cli::Cli, session};
+
+fn main() -> ExitCode {
+    session::main(Cli::parse()).into()
+}

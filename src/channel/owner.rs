@@ -272,6 +272,17 @@ mod tests {
     }
 
     #[test]
+    fn a_buffer_with_a_part_swept_away_is_not_whole() {
+        let name = BufferName::for_test("owner-whole");
+        for part in 0..4 {
+            let owner = Owner::create(&name, &SMALL).unwrap();
+            assert!(owner.removal.is_whole());
+            std::fs::remove_file(&paths(&name)[part]).unwrap();
+            assert!(!owner.removal.is_whole(), "without {:?}", paths(&name)[part]);
+        }
+    }
+
+    #[test]
     fn leftovers_are_replaced() {
         let name = BufferName::for_test("owner-leftovers");
         for path in paths(&name) {

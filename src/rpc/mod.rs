@@ -2,8 +2,11 @@
 //! `Content-Length` frames.
 //!
 //! [`message`] holds the parameters and results, [`framing`] the frames, [`request`] what a frame's
-//! body must be, and [`server`] answers requests over a pair of streams.
+//! body must be; [`server`] answers requests over a pair of streams, and [`client`] is the
+//! orchestrator's side of a connection.
 
+#[cfg(feature = "runner")]
+pub mod client;
 pub mod framing;
 pub mod message;
 #[cfg(feature = "serve")]

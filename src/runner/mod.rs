@@ -1,1 +1,45 @@
-//! To come.
+//! The interop runner: scenarios in feature files, played by step servers in many languages.
+//!
+//! A pipeline of plain data, each stage a function of the one before it:
+//!
+//! 1. [`config`] reads `harmony.toml`, [`feature`] the feature files, [`known`] the list of known
+//!    failures;
+//! 2. [`route`] decides for every step which process it goes to;
+//! 3. [`plan`] makes [`plan::Execution`]s of what [`filter`] and [`combination`] ask for;
+//! 4. [`preflight`] makes platforms ready ([`setup`]), asks each for its steps ([`catalogue`]) and
+//!    judges which executions can run;
+//! 5. [`execute`] runs one: it starts step servers ([`process`], [`spawn`]), sends the steps, and
+//!    removes what is left ([`leftover`]);
+//! 6. [`outcome`] decides what became of it;
+//! 7. [`report`]s are made of [`event`]s, which every stage sends.
+//!
+//! [`workload`] puts the first stages together and [`run`] the others, for the commands of
+//! [`session`].
+
+pub mod catalogue;
+pub mod cli;
+pub mod combination;
+pub mod config;
+pub mod context;
+pub mod event;
+pub mod execute;
+pub mod exit;
+pub mod fault;
+pub mod feature;
+pub mod filter;
+pub mod known;
+pub mod leftover;
+pub mod nearest;
+pub mod outcome;
+pub mod plan;
+pub mod platform;
+pub mod preflight;
+pub mod process;
+pub mod report;
+pub mod route;
+pub mod run;
+pub mod session;
+pub mod setup;
+pub mod snippet;
+pub mod spawn;
+pub mod workload;

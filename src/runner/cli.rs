@@ -1,0 +1,96 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  ./test.sh rust_cpp 13.1        client in Rust, server in C++, scenario 13.1
+  ./test.sh rust                 every scenario, all roles in Rust
+  ./test.sh 13.1                 every available combination, scenario 13.1
+  ./test.sh 'rust_*' '13.*'      Rust as client against every platform, all of feature 13
+  ./test.sh rust 1.1,1.3 2.1-2.4 a list and a range of scenarios
+  ./test.sh all                  everything
+  ./test.sh -v cpp_rust 1.3      every step, and what was removed afterwards
+
+A combination names platforms in the alphabetical order of the scenario's role names: client,
+server for duplex channels; reader, writer for plain buffers.
+
+Exit codes: 0 green, 1 not green, 2 usage or configuration, 3 a platform could not be set up,
+4 nothing matched, 130 interrupted.";
+
+/// Runs scenarios on step servers in several languages, in every combination.
+#[derive(Debug, Parser)]
+#[command(name = "harmony", version, after_help = RUN_EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// The configuration; by default harmony.toml in this folder or above it.
+    #[arg(long, global = true, env = "HARMONY_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say more: every step, every removed leftover, set-up output.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say only what failed, and the counts.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Selection),
+    /// List the scenarios and the combinations that would run.
+    List(Selection),
+    /// Find out whether scenarios could run, without running them; -v shows where each step goes.
+    Check(Selection),
+    /// Find out whether platforms can be set up and started, and answer.
+    Doctor {
+        /// Platforms; by default all of them.
+        #[arg(value_name = "PLATFORM")]
+        platforms: Vec<String>,
+    },
+}
+
+/// Which scenarios on which combinations.
+#[derive(Debug, Default, Args)]
+pub struct Selection {
+    /// Combinations (rust_cpp, rust, 'rust_*', all) and scenario ids (13.1, '13.*', 1.1,1.3,
+    /// 1.1-1.4), in any order; by default everything.
+    #[arg(value_name = "COMBINATION|ID")]
+    pub arguments: Vec<String>,
+    /// Only scenarios whose tags fit, for example "@linux and not @stress".
+    #[arg(long, value_name = "EXPRESSION")]
+    pub tags: Option<String>,
+    /// Only scenarios whose name contains a match of this regular expression.
+    #[arg(long, value_name = "REGEX")]
+    pub name: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_may_stand_anywhere() {
+        let cli = Cli::try_parse_from(["harmony", "run", "rust_*", "-v", "13.*", "--tags", "@a"])
+            .unwrap();
+        assert!(cli.verbose);
+        let Command::Run(selection) = cli.command else {
+            panic!("{:?}", cli.command)
+        };
+        assert_eq!(selection.arguments, ["rust_*", "13.*"]);
+        assert_eq!(selection.tags.as_deref(), Some("@a"));
+        assert!(Cli::try_parse_from(["harmony", "run", "-v", "-q"]).is_err());
+    }
+}

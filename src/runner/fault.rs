@@ -1,0 +1,97 @@
+//! What went wrong in an execution, or kept it from running.
+
+use super::outcome::Outcome;
+use super::process::Trouble;
+use crate::rpc::client::CallError;
+use crate::rpc::message::{self, StepResult};
+
+/// Something that went wrong, or that kept an execution from running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Of what kind it is: the outcome of the execution, unless it is known to fail.
+    pub outcome: Outcome,
+    /// What happened.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault of the given kind.
+    pub fn new(outcome: Outcome, message: impl Into<String>) -> Fault {
+        let message = message.into();
+        Fault { outcome, message }
+    }
+
+    /// The fault of a step whose server says that it failed. `sure` says that the server told a
+    /// definition that fits the step; where it did not, it may say now that there is none.
+    pub fn of_result(result: StepResult, sure: bool) -> Fault {
+        let error = result.error.filter(|error| !error.trim().is_empty());
+        let error = error.unwrap_or_else(|| "it failed without saying why".to_owned());
+        let outcome = if error.starts_with(message::STEP_TIMEOUT) {
+            Outcome::TimedOut
+        } else if error.starts_with(message::NO_MATCHING_STEP) && !sure {
+            Outcome::Unsupported
+        } else {
+            Outcome::Failed
+        };
+        Fault::new(outcome, error)
+    }
+}
+
+impl From<Trouble> for Fault {
+    fn from(trouble: Trouble) -> Fault {
+        let outcome = match &trouble {
+            Trouble::NotStarted(_) => Outcome::SetupError,
+            Trouble::Died { .. } => Outcome::Crashed,
+            Trouble::Call {
+                error: CallError::NoAnswer { .. },
+                ..
+            } => Outcome::TimedOut,
+            Trouble::Call { .. } => Outcome::Failed,
+        };
+        Fault::new(outcome, trouble.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_step_decides_its_kind() {
+        let outcome = |error: Option<&str>, sure| {
+            let result = StepResult {
+                error: error.map(str::to_owned),
+                ..StepResult::default()
+            };
+            Fault::of_result(result, sure).outcome
+        };
+        assert_eq!(outcome(Some("expected 1, got 2"), true), Outcome::Failed);
+        assert_eq!(outcome(None, true), Outcome::Failed);
+        let timeout = "Step execution timeout after 30 s";
+        assert_eq!(outcome(Some(timeout), true), Outcome::TimedOut);
+        let unknown = "No matching step definition found for: When x";
+        assert_eq!(outcome(Some(unknown), false), Outcome::Unsupported);
+        assert_eq!(outcome(Some(unknown), true), Outcome::Failed);
+    }
+
+    #[test]
+    fn the_trouble_with_a_process_decides_its_kind() {
+        let call = |error| Trouble::Call {
+            who: "the a".into(),
+            error,
+        };
+        let closed = CallError::Closed {
+            method: "m".into(),
+            oddities: Vec::new(),
+        };
+        let silent = CallError::NoAnswer {
+            method: "m".into(),
+            limit: std::time::Duration::from_secs(1),
+            oddities: Vec::new(),
+        };
+        assert_eq!(Fault::from(call(closed)).outcome, Outcome::Failed);
+        assert_eq!(Fault::from(call(silent)).outcome, Outcome::TimedOut);
+        let missing = Trouble::NotStarted("none".into());
+        assert_eq!(Fault::from(missing).outcome, Outcome::SetupError);
+    }
+}

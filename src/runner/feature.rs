@@ -1,0 +1,498 @@
+//! Feature files, parsed into the scenarios that can be run.
+//!
+//! Backgrounds are put before the steps of their scenarios, outlines are expanded, and tags of
+//! all levels are joined, so that every later stage sees plain [`Scenario`]s.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use gherkin::GherkinEnv;
+use regex::Regex;
+
+use crate::rpc::message::StepType;
+
+/// The number of a scenario: its feature's and its own, and the row of an outline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ScenarioId {
+    /// The feature's number.
+    pub feature: u32,
+    /// The scenario's number within the feature.
+    pub number: u32,
+    /// The row of the outline's examples, from 1; 0 for a plain scenario.
+    pub row: u32,
+}
+
+impl fmt::Display for ScenarioId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self.row {
+            0 => format!("{}.{}", self.feature, self.number),
+            row => format!("{}.{}#{row}", self.feature, self.number),
+        };
+        f.pad(&text)
+    }
+}
+
+/// A scenario, ready to be routed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its number, unique among all feature files.
+    pub id: ScenarioId,
+    /// Its name, without the number.
+    pub name: String,
+    /// The file that it stands in.
+    pub file: PathBuf,
+    /// The line of the file that it begins in.
+    pub line: usize,
+    /// The tags of all levels, without `@`.
+    pub tags: Vec<String>,
+    /// The steps of the backgrounds, then its own.
+    pub steps: Vec<Step>,
+}
+
+impl Scenario {
+    /// Whether it bears `tag` (without `@`).
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|own| own == tag)
+    }
+
+    /// The number in a tag `@name(N)`.
+    pub fn tag_number(&self, name: &str) -> Option<u64> {
+        self.tags.iter().find_map(|tag| {
+            let number = tag.strip_prefix(name)?.strip_prefix('(')?;
+            number.strip_suffix(')')?.parse().ok()
+        })
+    }
+}
+
+/// One step of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its kind, `And` and `But` resolved.
+    pub kind: StepType,
+    /// The text after the keyword.
+    pub text: String,
+    /// The rows of its data table, headers first.
+    pub table: Option<Vec<Vec<String>>>,
+    /// Its doc string.
+    pub doc_string: Option<String>,
+    /// The line of the file that it stands in.
+    pub line: usize,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.text)
+    }
+}
+
+/// What is wrong with a feature file, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{line}: {message}", file.display())]
+pub struct FeatureError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1; 0 when the whole file is meant.
+    pub line: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// Reads every `*.feature` file in `folder`, in the order of their scenarios' ids.
+///
+/// # Errors
+///
+/// The first file that cannot be read or parsed, a scenario without steps, two scenarios of one id.
+pub fn read_folder(folder: &Path) -> Result<Vec<Scenario>, FeatureError> {
+    let unreadable = |error: std::io::Error| FeatureError {
+        file: folder.to_owned(),
+        line: 0,
+        message: format!("the features folder cannot be read: {error}"),
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "feature")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(|error| FeatureError {
+            file: file.clone(),
+            line: 0,
+            message: format!("cannot be read: {error}"),
+        })?;
+        scenarios.extend(parse(&file, &text)?);
+    }
+    scenarios.sort_by_key(|scenario| scenario.id);
+    if let Some(pair) = scenarios.windows(2).find(|pair| pair[0].id == pair[1].id) {
+        return Err(FeatureError {
+            file: pair[1].file.clone(),
+            line: pair[1].line,
+            message: format!(
+                "scenario {} is also at {}:{}",
+                pair[1].id,
+                pair[0].file.display(),
+                pair[0].line
+            ),
+        });
+    }
+    Ok(scenarios)
+}
+
+/// Parses the text of one feature file.
+///
+/// # Errors
+///
+/// What the parser refuses, and scenarios that could not fail: ones without steps, outlines
+/// without examples.
+pub fn parse(file: &Path, text: &str) -> Result<Vec<Scenario>, FeatureError> {
+    let feature = gherkin::Feature::parse(text, GherkinEnv::default()).map_err(|_| {
+        let (line, found) = culprit(text);
+        FeatureError {
+            file: file.to_owned(),
+            line,
+            message: format!("this cannot be read as Gherkin here: `{found}`"),
+        }
+    })?;
+    let mut parsed = Parsed {
+        file,
+        feature_id: leading_number(file).unwrap_or(0),
+        ordinal: 0,
+        scenarios: Vec::new(),
+    };
+    let background: Vec<&gherkin::Step> = background_steps(feature.background.as_ref()).collect();
+    for scenario in &feature.scenarios {
+        parsed.scenario(scenario, &feature.tags, &background)?;
+    }
+    for rule in &feature.rules {
+        let mut background = background.clone();
+        background.extend(background_steps(rule.background.as_ref()));
+        let tags = [feature.tags.as_slice(), &rule.tags].concat();
+        for scenario in &rule.scenarios {
+            parsed.scenario(scenario, &tags, &background)?;
+        }
+    }
+    Ok(parsed.scenarios)
+}
+
+fn background_steps(
+    background: Option<&gherkin::Background>,
+) -> impl Iterator<Item = &gherkin::Step> {
+    background
+        .into_iter()
+        .flat_map(|background| &background.steps)
+}
+
+/// What one file has yielded so far.
+struct Parsed<'a> {
+    file: &'a Path,
+    feature_id: u32,
+    ordinal: u32,
+    scenarios: Vec<Scenario>,
+}
+
+impl Parsed<'_> {
+    fn error(&self, line: usize, message: impl Into<String>) -> FeatureError {
+        FeatureError {
+            file: self.file.to_owned(),
+            line,
+            message: message.into(),
+        }
+    }
+
+    /// Adds a scenario, or every row of an outline.
+    fn scenario(
+        &mut self,
+        scenario: &gherkin::Scenario,
+        outer_tags: &[String],
+        background: &[&gherkin::Step],
+    ) -> Result<(), FeatureError> {
+        self.ordinal += 1;
+        let line = scenario.position.line;
+        if scenario.steps.is_empty() {
+            let message = format!("scenario `{}` has no steps", scenario.name);
+            return Err(self.error(line, message));
+        }
+        let tags = [outer_tags, &scenario.tags].concat();
+        let steps = || background.iter().copied().chain(&scenario.steps);
+        let outline = scenario.keyword.contains("Outline") || scenario.keyword.contains("Template");
+        if scenario.examples.is_empty() && !outline {
+            let plain = self.build(scenario, line, tags, steps().map(step).collect(), 0);
+            self.scenarios.push(plain);
+            return Ok(());
+        }
+        let mut number = 0;
+        for examples in &scenario.examples {
+            let rows = examples.table.as_ref().map_or(&[][..], |table| &table.rows);
+            let Some((header, rows)) = rows.split_first() else {
+                continue;
+            };
+            for values in rows {
+                number += 1;
+                let fill = |text: &str| fill(text, header, values);
+                let steps = steps().map(|from| fill_step(step(from), &fill)).collect();
+                let tags = [tags.as_slice(), &examples.tags].concat();
+                let mut row = self.build(scenario, line, tags, steps, number);
+                row.name = fill(&row.name);
+                self.scenarios.push(row);
+            }
+        }
+        if number == 0 {
+            let message = format!("outline `{}` has no examples", scenario.name);
+            return Err(self.error(line, message));
+        }
+        Ok(())
+    }
+
+    fn build(
+        &self,
+        scenario: &gherkin::Scenario,
+        line: usize,
+        tags: Vec<String>,
+        steps: Vec<Step>,
+        row: u32,
+    ) -> Scenario {
+        let (feature, number, name) = match numbered(&scenario.name) {
+            Some(found) => found,
+            None => (self.feature_id, self.ordinal, scenario.name.as_str()),
+        };
+        Scenario {
+            id: ScenarioId {
+                feature,
+                number,
+                row,
+            },
+            name: name.to_owned(),
+            file: self.file.to_owned(),
+            line,
+            tags,
+            steps,
+        }
+    }
+}
+
+fn step(step: &gherkin::Step) -> Step {
+    Step {
+        kind: match step.ty {
+            gherkin::StepType::Given => StepType::Given,
+            gherkin::StepType::When => StepType::When,
+            gherkin::StepType::Then => StepType::Then,
+        },
+        text: step.value.trim().to_owned(),
+        table: step.table.as_ref().map(|table| table.rows.clone()),
+        doc_string: step.docstring.clone(),
+        line: step.position.line,
+    }
+}
+
+fn fill_step(step: Step, fill: &impl Fn(&str) -> String) -> Step {
+    let cells = |row: Vec<String>| row.iter().map(|cell| fill(cell)).collect();
+    Step {
+        text: fill(&step.text),
+        table: step.table.map(|rows| rows.into_iter().map(cells).collect()),
+        doc_string: step.doc_string.map(|text| fill(&text)),
+        ..step
+    }
+}
+
+/// Puts the values of an examples row in the places of `<header>`.
+fn fill(text: &str, header: &[String], values: &[String]) -> String {
+    header
+        .iter()
+        .zip(values)
+        .fold(text.to_owned(), |text, (name, value)| {
+            text.replace(&format!("<{name}>"), value)
+        })
+}
+
+/// Splits a name such as `13.1 - Name`, `Test 13.1 - Name`, `13.1 Name` or `13.1: Name`.
+fn numbered(name: &str) -> Option<(u32, u32, &str)> {
+    static NUMBERED: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^(?:[Tt]est\s+)?(\d+)\.(\d+)(?:\s*[-:]\s*|\s+|$)(.*)$")
+            .expect("the pattern is a constant")
+    });
+    let (_, [feature, number, rest]) = NUMBERED.captures(name.trim())?.extract();
+    Some((feature.parse().ok()?, number.parse().ok()?, rest))
+}
+
+/// The number that a file's name begins with.
+fn leading_number(file: &Path) -> Option<u32> {
+    let name = file.file_name()?.to_str()?;
+    let digits = name
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(name.len());
+    name[..digits].parse().ok()
+}
+
+/// The line that the parser cannot go beyond. The position that it tells itself may lie behind
+/// it, so this is the one behind the longest beginning of the file that can be parsed, without
+/// the tags that belong to it.
+fn culprit(text: &str) -> (usize, &str) {
+    let lines: Vec<&str> = text.lines().collect();
+    let parses = |count: &usize| {
+        let beginning = lines[..*count].join("\n");
+        gherkin::Feature::parse(beginning, GherkinEnv::default()).is_ok()
+    };
+    let good = (0..lines.len()).rev().find(parses).unwrap_or(0);
+    let tags_or_blank = |line: &&str| line.trim().is_empty() || line.trim().starts_with(['@', '#']);
+    let skipped = lines[good..]
+        .iter()
+        .copied()
+        .take_while(tags_or_blank)
+        .count();
+    match lines.get(good + skipped) {
+        Some(line) => (good + skipped + 1, line.trim()),
+        None => (good + 1, lines.get(good).map_or("", |line| line.trim())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenarios(text: &str) -> Vec<Scenario> {
+        parse(Path::new("07-Some.feature"), text).unwrap()
+    }
+
+    fn error(text: &str) -> String {
+        parse(Path::new("07-Some.feature"), text)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn ids_come_from_the_name_or_the_file() {
+        for (name, id, rest) in [
+            ("13.1 - Basic", "13.1", "Basic"),
+            ("Test 13.2 - Basic", "13.2", "Basic"),
+            ("13.3 Basic", "13.3", "Basic"),
+            ("13.4: Basic", "13.4", "Basic"),
+            ("13.10", "13.10", ""),
+            ("Basic 1.2", "7.1", "Basic 1.2"),
+            ("1.2x", "7.1", "1.2x"),
+        ] {
+            let found = scenarios(&format!("Feature: F\nScenario: {name}\nGiven x\n"));
+            assert_eq!(found[0].id.to_string(), id, "{name}");
+            assert_eq!(found[0].name, rest, "{name}");
+        }
+    }
+
+    #[test]
+    fn backgrounds_rules_and_tags_are_joined() {
+        let found = scenarios(
+            "@f\nFeature: F\nBackground:\nGiven b\n\n@s\nScenario: One\nWhen w\n\n@r @step-timeout(90)\nRule: R\n\
+             Background:\nGiven rb\n\nScenario: Two\nThen t\nAnd a\n",
+        );
+        let text = |scenario: &Scenario| {
+            let steps: Vec<_> = scenario.steps.iter().map(Step::to_string).collect();
+            steps.join("; ")
+        };
+        assert_eq!(text(&found[0]), "Given b; When w");
+        assert_eq!(found[0].tags, ["f", "s"]);
+        assert_eq!(text(&found[1]), "Given b; Given rb; Then t; Then a");
+        assert_eq!(found[1].tag_number("step-timeout"), Some(90));
+        assert_eq!(found[1].id.to_string(), "7.2");
+    }
+
+    #[test]
+    fn outlines_are_expanded_everywhere() {
+        let found = scenarios(
+            "Feature: F\nScenario Outline: 7.5 - Size <n>\nGiven a <n>\n| k | v |\n| <n> | <m> |\n\
+             When w\n\"\"\"\ndoc <m>\n\"\"\"\n\n@big\nExamples:\n| n | m |\n| 1 | x |\n| 2 | y |\n",
+        );
+        assert_eq!(found.len(), 2);
+        let row = &found[1];
+        assert_eq!(
+            (row.id.to_string().as_str(), row.name.as_str()),
+            ("7.5#2", "Size 2")
+        );
+        assert_eq!(row.steps[0].text, "a 2");
+        assert_eq!(
+            row.steps[0].table,
+            Some(vec![
+                vec!["k".into(), "v".into()],
+                vec!["2".into(), "y".into()]
+            ])
+        );
+        assert_eq!(
+            row.steps[1].doc_string.as_deref().map(str::trim),
+            Some("doc y")
+        );
+        assert!(row.has_tag("big"));
+    }
+
+    #[test]
+    fn what_could_not_fail_is_an_error() {
+        let message = error("Feature: F\n\nScenario: Empty\n\nScenario: Full\nGiven x\n");
+        assert_eq!(message, "07-Some.feature:3: scenario `Empty` has no steps");
+        let message = error("Feature: F\nScenario Outline: O\nGiven <x>\n");
+        assert_eq!(message, "07-Some.feature:2: outline `O` has no examples");
+    }
+
+    #[test]
+    fn a_parse_error_names_file_and_line() {
+        for (text, line, found) in [
+            (
+                "Feature: F\n\nScenario: One\nGiven x\nnonsense here\n",
+                5,
+                "nonsense here",
+            ),
+            ("no feature\n", 1, "no feature"),
+            ("", 1, ""),
+            (
+                "Feature: F\nScenario: One\nGiven x\n| a | b |\n| 1 |\nThen y\n",
+                5,
+                "| 1 |",
+            ),
+            (
+                "Feature: F\nScenario: One\nGiven x\n\"\"\"\nopen\nThen y\n",
+                4,
+                "\"\"\"",
+            ),
+            (
+                "Feature: F\nScenario: One\nGiven x\n\n@t\nScenaro: Two\nGiven y\n",
+                6,
+                "Scenaro: Two",
+            ),
+        ] {
+            let expected =
+                format!("07-Some.feature:{line}: this cannot be read as Gherkin here: `{found}`");
+            assert_eq!(error(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_folder_has_no_id_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+        write("02-B.feature", "Feature: B\nScenario: One\nGiven x\n").unwrap();
+        write("01-A.feature", "Feature: A\nScenario: One\nGiven x\n").unwrap();
+        write("notes.txt", "not a feature").unwrap();
+        let ids: Vec<_> = read_folder(folder.path())
+            .unwrap()
+            .iter()
+            .map(|s| s.id.to_string())
+            .collect();
+        assert_eq!(ids, ["1.1", "2.1"]);
+        write(
+            "03-C.feature",
+            "Feature: C\nScenario: 2.1 - Again\nGiven x\n",
+        )
+        .unwrap();
+        let message = read_folder(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("03-C.feature:2: scenario 2.1 is also at"),
+            "{message}"
+        );
+        let message = read_folder(&folder.path().join("none"))
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("cannot be read"), "{message}");
+    }
+}

@@ -1,0 +1,170 @@
+//! What an execution leaves on the machine: entries that bear its run id in `/dev/shm` and in the
+//! folder of the lock files.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+/// Where segments, semaphores and lock files are.
+const FOLDERS: [&str; 2] = ["/dev/shm", "/tmp/zerobuffer"];
+
+/// What makes the names of one execution unique on the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunId {
+    /// `HARMONY_HOST_PID`.
+    pub host: i64,
+    /// `HARMONY_FEATURE_ID`.
+    pub feature: u32,
+}
+
+impl RunId {
+    /// A run id that no other execution has at the same time, on this machine.
+    ///
+    /// The runner's own process id (22 bits at most on Linux) and a counter (9 bits) make a number
+    /// that still fits the signed 32 bits that some step servers read it into.
+    pub fn next(feature: u32) -> RunId {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let count = i64::from(COUNTER.fetch_add(1, Ordering::Relaxed) % 512);
+        let host = (i64::from(std::process::id()) << 9) | count;
+        RunId { host, feature }
+    }
+
+    /// Whether a file's name bears it: `_<host>_<feature>`, and no further digit.
+    fn is_in(&self, name: &str) -> bool {
+        let mark = format!("_{}_{}", self.host, self.feature);
+        name.match_indices(&mark)
+            .any(|(start, _)| !name[start + mark.len()..].starts_with(|c: char| c.is_ascii_digit()))
+    }
+}
+
+/// What was found and removed after an execution.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// What nobody should have left.
+    pub leaks: Vec<String>,
+    /// What the platforms are known to leave, and what belonged to a killed process.
+    pub expected: Vec<String>,
+    /// What could not be removed, with the reason.
+    pub stuck: Vec<String>,
+}
+
+/// File names that the platforms of an execution are known to leave.
+///
+/// # Errors
+///
+/// A glob that is none.
+pub fn known(globs: impl IntoIterator<Item = impl AsRef<str>>) -> Result<GlobSet, globset::Error> {
+    let mut set = GlobSetBuilder::new();
+    for glob in globs {
+        set.add(Glob::new(glob.as_ref())?);
+    }
+    set.build()
+}
+
+/// Finds and removes everything that bears `run`. Where processes were `killed`, what is left was
+/// theirs, and no leak.
+pub fn sweep(run: RunId, known: &GlobSet, killed: bool) -> Leftovers {
+    sweep_folders(&FOLDERS.map(Path::new), run, known, killed)
+}
+
+fn sweep_folders(folders: &[&Path], run: RunId, known: &GlobSet, killed: bool) -> Leftovers {
+    let mut found = Leftovers::default();
+    for path in folders.iter().flat_map(|folder| bearing(folder, run)) {
+        let text = path.display().to_string();
+        let name = path.file_name().unwrap_or_default();
+        if let Err(error) = remove(&path) {
+            found.stuck.push(format!("{text}: {error}"));
+        }
+        if killed || known.is_match(Path::new(name)) {
+            found.expected.push(text);
+        } else {
+            found.leaks.push(text);
+        }
+    }
+    found
+}
+
+/// The entries of `folder` that bear `run`, sorted. A folder that does not exist has none.
+fn bearing(folder: &Path, run: RunId) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|entry| run.is_in(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    let removed = if path.is_dir() && !path.is_symlink() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
+    match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_are_unique_and_fit_32_bits() {
+        let (a, b) = (RunId::next(1), RunId::next(1));
+        assert_ne!(a, b);
+        assert!(a.host <= i64::from(i32::MAX) && a.host > 0);
+        assert!((i64::from(u32::MAX >> 10) << 9 | 511) <= i64::from(i32::MAX));
+    }
+
+    #[test]
+    fn only_names_of_the_run_are_its_own() {
+        let run = RunId {
+            host: 700,
+            feature: 1,
+        };
+        for (name, own) in [
+            ("test_700_1", true),
+            ("sem.sem-w-test_700_1", true),
+            ("duplex_700_1_request", true),
+            ("test_700_1.lock", true),
+            ("test_700_13", false),
+            ("test_1700_1", false),
+            ("test_700_2", false),
+            ("700_1", false),
+        ] {
+            assert_eq!(run.is_in(name), own, "{name}");
+        }
+    }
+
+    #[test]
+    fn everything_is_removed_and_told_apart() {
+        let run = RunId {
+            host: 700,
+            feature: 1,
+        };
+        for killed in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            for name in ["sem.sem-w-a_700_1", "a_700_1", "other_701_1"] {
+                std::fs::write(folder.path().join(name), "").unwrap();
+            }
+            let known = known(["sem.*"]).unwrap();
+            let missing = folder.path().join("none");
+            let found = sweep_folders(&[folder.path(), &missing], run, &known, killed);
+            let path = |name: &str| folder.path().join(name).display().to_string();
+            if killed {
+                assert_eq!(found.expected, [path("a_700_1"), path("sem.sem-w-a_700_1")]);
+                assert!(found.leaks.is_empty());
+            } else {
+                assert_eq!(found.leaks, [path("a_700_1")]);
+                assert_eq!(found.expected, [path("sem.sem-w-a_700_1")]);
+            }
+            assert!(found.stuck.is_empty());
+            let left = std::fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(left, 1, "the other run's");
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What is found out before anything runs: which platforms can be started, and which of the steps
+//! each of them defines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use super::catalogue::{Catalogue, Fit};
+use super::config::Limits;
+use super::event::{Event, Events};
+use super::execute::{Stage, environment};
+use super::fault::Fault;
+use super::leftover::RunId;
+use super::outcome::Outcome;
+use super::plan::Execution;
+use super::platform::Platform;
+use super::process::{Farewell, Launch, StepServer, Trouble};
+use super::route::{Destination, RoutedStep};
+use super::setup;
+use super::snippet::snippet;
+use crate::rpc::message::{DiscoverResult, method};
+
+/// What each platform defines, or why it cannot be asked.
+pub type Catalogues = BTreeMap<String, Result<Catalogue, String>>;
+
+/// The end of a platform's first step server, which need not be waited for at once.
+pub type Leaving = tokio::task::JoinHandle<Farewell>;
+
+/// Sets a platform up, starts it once and asks for its steps.
+///
+/// # Errors
+///
+/// What failed.
+pub async fn ask(platform: &Platform, stage: &Stage<'_>) -> Result<(Catalogue, Leaving), String> {
+    if let Some(missing) = platform.missing() {
+        return Err(missing);
+    }
+    setup::ensure(platform, stage.config, stage.spawner, stage.events).await?;
+    let folder = stage.config.output.join("preflight");
+    let at = |error: std::io::Error| format!("{}: {error}", folder.display());
+    std::fs::create_dir_all(&folder).map_err(at)?;
+    let launch = Launch {
+        name: "step server".to_owned(),
+        platform,
+        env: environment(RunId::next(0)),
+        log: folder.join(format!("{}.log", platform.name)),
+    };
+    let limits = &stage.config.limits;
+    let mut server = StepServer::start(stage.spawner, launch, limits)
+        .await
+        .map_err(|(trouble, tail)| with_tail(&trouble, &tail))?;
+    match discover(&server, limits).await {
+        Ok(catalogue) => {
+            let limit = limits.shutdown;
+            let leaving = tokio::spawn(async move { server.shut_down(limit).await });
+            Ok((catalogue, leaving))
+        }
+        Err(trouble) => {
+            server.end(limits.shutdown).await;
+            let tail = server.tail().await;
+            Err(with_tail(&trouble, &tail))
+        }
+    }
+}
+
+/// Asks the platforms that the executions need for their steps, side by side; where a step is
+/// defined by none of them, the others that are ready as well.
+pub async fn ask_all(executions: &[Execution], stage: &Stage<'_>) -> (Catalogues, Vec<Leaving>) {
+    let to_run = || executions.iter().filter(|e| skipped(e).is_none());
+    let needed: BTreeSet<&str> = to_run()
+        .flat_map(|e| e.platforms.iter().map(String::as_str))
+        .collect();
+    let is_needed = |platform: &&Platform| needed.contains(platform.name.as_str());
+    let mut catalogues = Catalogues::new();
+    let mut leaving = Vec::new();
+    let platforms: Vec<_> = stage.config.platforms.iter().filter(is_needed).collect();
+    ask_into(&mut catalogues, &mut leaving, &platforms, stage).await;
+    if to_run().any(|execution| has_unknown_step(execution, &catalogues)) {
+        let ready = |p: &&Platform| {
+            !is_needed(p) && p.missing().is_none() && setup::is_ready(p, stage.config)
+        };
+        let others: Vec<_> = stage.config.platforms.iter().filter(ready).collect();
+        ask_into(&mut catalogues, &mut leaving, &others, stage).await;
+    }
+    (catalogues, leaving)
+}
+
+async fn ask_into(
+    catalogues: &mut Catalogues,
+    leaving: &mut Vec<Leaving>,
+    platforms: &[&Platform],
+    stage: &Stage<'_>,
+) {
+    let asking = join_all(platforms.iter().map(|platform| ask(platform, stage)));
+    let answers = tokio::select! {
+        biased;
+        () = stage.interrupt.cancelled() => {
+            stage.spawner.kill_all();
+            return;
+        }
+        answers = asking => answers,
+    };
+    for (platform, answer) in platforms.iter().zip(answers) {
+        let catalogue = answer.map(|(catalogue, last)| {
+            leaving.push(last);
+            let (name, count) = (&platform.name, catalogue.len());
+            stage
+                .events
+                .emit(Event::Note(format!("{name} defines {count} steps")));
+            for pattern in &catalogue.unreadable {
+                let what = format!("{name}: cannot tell what this pattern fits: {pattern}");
+                stage.events.emit(Event::Note(what));
+            }
+            catalogue
+        });
+        catalogues.insert(platform.name.clone(), catalogue);
+    }
+}
+
+/// Waits for the ends of the step servers that the preflight started.
+pub async fn leave(leaving: Vec<Leaving>, events: &Events) {
+    for farewell in join_all(leaving).await {
+        match farewell {
+            Ok(farewell) => {
+                for complaint in farewell.complaints {
+                    events.emit(Event::Note(complaint));
+                }
+            }
+            Err(error) => events.emit(Event::Warning(error.to_string())),
+        }
+    }
+}
+
+async fn discover(server: &StepServer, limits: &Limits) -> Result<Catalogue, Trouble> {
+    let answer = server.call::<DiscoverResult>(method::DISCOVER, None::<&()>, limits.start);
+    Ok(Catalogue::new(&answer.await?.steps))
+}
+
+fn with_tail(trouble: &Trouble, tail: &[String]) -> String {
+    let lines = tail.iter().map(|line| format!("\n  | {line}"));
+    std::iter::once(trouble.to_string()).chain(lines).collect()
+}
+
+/// What the preflight says about one execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// It can run. For each step, whether its definition is certain: fits under its own keyword.
+    Run(Vec<bool>),
+    /// It cannot.
+    Not(Fault),
+}
+
+/// Why a scenario is not run at all, from its tags.
+pub fn skipped(execution: &Execution) -> Option<&'static str> {
+    let scenario = &execution.scenario.scenario;
+    if scenario.has_tag("pending") {
+        return Some("pending: its steps are not defined yet");
+    }
+    if scenario.has_tag("windows") && cfg!(not(windows)) {
+        return Some("for Windows only");
+    }
+    None
+}
+
+/// Whether an execution has a step that no platform asked so far defines.
+fn has_unknown_step(execution: &Execution, catalogues: &Catalogues) -> bool {
+    let steps = &execution.scenario.steps;
+    steps.iter().any(|step| is_undefined(step, catalogues))
+}
+
+fn is_undefined(step: &RoutedStep, catalogues: &Catalogues) -> bool {
+    let defines = |catalogue: &Catalogue| catalogue.fit(&step.step) != Fit::None;
+    !matches!(step.to, Destination::Runner(_)) && !catalogues.values().flatten().any(defines)
+}
+
+/// Judges an execution by what its platforms define.
+pub fn judge(execution: &Execution, catalogues: &Catalogues) -> Judgement {
+    if let Some(reason) = skipped(execution) {
+        return Judgement::Not(Fault::new(Outcome::Skipped, reason));
+    }
+    for platform in &execution.platforms {
+        if let Some(Err(why)) = catalogues.get(platform) {
+            let message = format!("{platform}: {why}");
+            return Judgement::Not(Fault::new(Outcome::SetupError, message));
+        }
+    }
+    let steps = &execution.scenario.steps;
+    let undefined: Vec<_> = steps
+        .iter()
+        .filter(|s| is_undefined(s, catalogues))
+        .collect();
+    if !undefined.is_empty() {
+        let lines = undefined
+            .iter()
+            .map(|s| format!("no platform defines: {}", s.step));
+        let snippets = undefined.iter().map(|s| snippet(&s.step));
+        let message: Vec<String> = lines.chain(snippets).collect();
+        return Judgement::Not(Fault::new(Outcome::Undefined, message.join("\n")));
+    }
+    let mut sure = Vec::new();
+    for step in steps {
+        let mut certain = true;
+        for platform in platforms_of(step, execution) {
+            let fit = match catalogues.get(platform) {
+                Some(Ok(catalogue)) => catalogue.fit(&step.step),
+                _ => Fit::CannotTell,
+            };
+            if fit == Fit::None {
+                let message = format!("{platform} does not define: {}", step.step);
+                return Judgement::Not(Fault::new(Outcome::Unsupported, message));
+            }
+            certain &= fit == Fit::Own;
+        }
+        sure.push(certain);
+    }
+    Judgement::Run(sure)
+}
+
+/// The platforms that a step is sent to.
+fn platforms_of<'e>(step: &RoutedStep, execution: &'e Execution) -> Vec<&'e str> {
+    match &step.to {
+        Destination::One(name) | Destination::Both(name, _) => {
+            vec![execution.platform_of(&name.role)]
+        }
+        Destination::All => execution.platforms.iter().map(String::as_str).collect(),
+        Destination::Runner(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::message::StepPattern;
+    use crate::runner::{feature, route};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn catalogue(patterns: &[(&str, &str)]) -> Result<Catalogue, String> {
+        let patterns: Vec<_> = patterns
+            .iter()
+            .map(|(kind, pattern)| StepPattern {
+                kind: kind.to_string(),
+                pattern: pattern.to_string(),
+            })
+            .collect();
+        Ok(Catalogue::new(&patterns))
+    }
+
+    fn execution(tags: &str, platforms: [&str; 2]) -> Execution {
+        let text = format!(
+            "{tags}\nFeature: F\nScenario: One\nGiven ready\nWhen the 'a' process x\nThen the 'b' process y\n\
+             And wait for '1' seconds\n"
+        );
+        let scenario = feature::parse(Path::new("3.feature"), &text)
+            .unwrap()
+            .remove(0);
+        Execution {
+            scenario: Arc::new(route::route(scenario)),
+            platforms: platforms.map(str::to_owned).to_vec(),
+        }
+    }
+
+    fn outcome(execution: &Execution, catalogues: &Catalogues) -> (Outcome, String) {
+        match judge(execution, catalogues) {
+            Judgement::Run(_) => (Outcome::Passed, String::new()),
+            Judgement::Not(fault) => (fault.outcome, fault.message),
+        }
+    }
+
+    #[test]
+    fn each_platform_needs_the_steps_that_go_to_it() {
+        let ready = ("given", "ready");
+        let x = ("when", "the 'a' process x");
+        let y = ("when", "the 'b' process y");
+        let catalogues = Catalogues::from([
+            ("left".into(), catalogue(&[ready, x])),
+            ("right".into(), catalogue(&[ready, y])),
+            ("broken".into(), Err("no compiler".into())),
+        ]);
+        let judged = judge(&execution("", ["left", "right"]), &catalogues);
+        assert_eq!(
+            judged,
+            Judgement::Run(vec![true, true, false, true]),
+            "y is defined as a When"
+        );
+        let (kind, message) = outcome(&execution("", ["right", "left"]), &catalogues);
+        assert_eq!(kind, Outcome::Unsupported);
+        assert_eq!(message, "right does not define: When the 'a' process x");
+        let (kind, message) = outcome(&execution("", ["left", "broken"]), &catalogues);
+        assert_eq!(
+            (kind, message.as_str()),
+            (Outcome::SetupError, "broken: no compiler")
+        );
+    }
+
+    #[test]
+    fn a_step_that_nobody_defines_is_undefined() {
+        let known = [("given", "ready"), ("when", "the 'a' process x")];
+        let catalogues = Catalogues::from([("left".into(), catalogue(&known))]);
+        let (kind, message) = outcome(&execution("", ["left", "left"]), &catalogues);
+        assert_eq!(kind, Outcome::Undefined);
+        assert!(
+            message.starts_with("no platform defines: Then the 'b' process y"),
+            "{message}"
+        );
+        assert!(message.contains("#[then("), "{message}");
+        let open = [known.as_slice(), &[("then", "(?=z)")]].concat();
+        let catalogues = Catalogues::from([("left".into(), catalogue(&open))]);
+        let judged = judge(&execution("", ["left", "left"]), &catalogues);
+        assert_eq!(judged, Judgement::Run(vec![true, true, false, true]));
+    }
+
+    #[test]
+    fn tags_keep_a_scenario_from_running() {
+        let catalogues = Catalogues::new();
+        let (kind, message) = outcome(&execution("@pending", ["a", "a"]), &catalogues);
+        assert_eq!(
+            (kind, message.as_str()),
+            (Outcome::Skipped, "pending: its steps are not defined yet")
+        );
+        let (kind, message) = outcome(&execution("@windows", ["a", "a"]), &catalogues);
+        assert_eq!(
+            (kind, message.as_str()),
+            (Outcome::Skipped, "for Windows only")
+        );
+    }
+}

@@ -1,0 +1,349 @@
+//! One step server: a program, the connection to it, and what it writes to its standard error.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::config::Limits;
+use super::platform::Platform;
+use super::spawn::{Exit, Spawner};
+use crate::rpc::client::{CallError, Client};
+use crate::rpc::message::method;
+
+/// How many lines of a process's standard error a report shows.
+const TAIL: usize = 12;
+
+/// How long to wait for what must follow at once: the last bytes of a pipe whose writer has
+/// ended, the end of a process that has closed its output.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// What to start, and as whom.
+#[derive(Debug, Clone)]
+pub struct Launch<'a> {
+    /// Name in messages, for example `reader#2`.
+    pub name: String,
+    /// The platform that is started.
+    pub platform: &'a Platform,
+    /// Environment variables beside the platform's own.
+    pub env: BTreeMap<String, String>,
+    /// Where all of its standard error is kept.
+    pub log: PathBuf,
+}
+
+/// Why a step server has not done what it was asked to.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Trouble {
+    /// The program could not be started.
+    #[error("{0}")]
+    NotStarted(String),
+    /// The process has died.
+    #[error("{who} {}", exit.how)]
+    Died {
+        /// Role, platform and process id.
+        who: String,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// The process lives, but the call has no result.
+    #[error("{who}: {error}")]
+    Call {
+        /// Role, platform and process id.
+        who: String,
+        /// What it did instead.
+        error: CallError,
+    },
+}
+
+/// How a step server took being shut down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Farewell {
+    /// Whether it ended by itself, with status 0.
+    pub in_order: bool,
+    /// What went wrong, one sentence each.
+    pub complaints: Vec<String>,
+}
+
+/// A running step server.
+#[derive(Debug)]
+pub struct StepServer {
+    /// Name in messages.
+    pub name: String,
+    /// The platform's name.
+    pub platform: String,
+    /// Process id.
+    pub pid: i32,
+    client: Option<Client>,
+    exit: watch::Receiver<Option<Exit>>,
+    spawner: Spawner,
+    tail: Arc<Mutex<VecDeque<String>>>,
+    reading: Option<JoinHandle<()>>,
+    /// What the connection had to tell when it was closed.
+    oddities: Vec<String>,
+}
+
+impl StepServer {
+    /// Starts a step server and waits until it answers `health`.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not; the process is gone then.
+    pub async fn start(
+        spawner: &Spawner,
+        launch: Launch<'_>,
+        limits: &Limits,
+    ) -> Result<StepServer, (Trouble, Vec<String>)> {
+        let mut server = match Self::spawn(spawner, launch).await {
+            Ok(server) => server,
+            Err(why) => return Err((Trouble::NotStarted(why), Vec::new())),
+        };
+        match server
+            .call::<bool>(method::HEALTH, None::<&()>, limits.start)
+            .await
+        {
+            Ok(true) => Ok(server),
+            Ok(false) => {
+                let who = server.who();
+                server.end(limits.shutdown).await;
+                let why = format!("{who} answered `health` with false");
+                Err((Trouble::NotStarted(why), server.tail().await))
+            }
+            Err(trouble) => {
+                server.end(limits.shutdown).await;
+                Err((trouble, server.tail().await))
+            }
+        }
+    }
+
+    async fn spawn(spawner: &Spawner, launch: Launch<'_>) -> Result<StepServer, String> {
+        let platform = launch.platform;
+        let words = platform.command.as_ref().map_err(Clone::clone)?;
+        let (program, arguments) = words.split_first().ok_or("the command is empty")?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(&platform.cwd)
+            .envs(&platform.env)
+            .envs(&launch.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let log = File::create(&launch.log)
+            .map_err(|error| format!("{}: {error}", launch.log.display()))?;
+        let child = spawner.spawn(command).await;
+        let child = child.map_err(|error| format!("{program} cannot be started: {error}"))?;
+        let piped = "all three streams are piped above";
+        let stdin = ChildStdin::from_std(child.stdin.expect(piped));
+        let stdout = ChildStdout::from_std(child.stdout.expect(piped));
+        let stderr = ChildStderr::from_std(child.stderr.expect(piped));
+        let pipe_error = |error: std::io::Error| format!("{program}: {error}");
+        let tail = Arc::new(Mutex::new(VecDeque::new()));
+        let stderr = stderr.map_err(pipe_error)?;
+        let reading = tokio::spawn(keep(stderr, log, tail.clone()));
+        Ok(StepServer {
+            name: launch.name,
+            platform: platform.name.clone(),
+            pid: child.pid,
+            client: Some(Client::new(
+                stdout.map_err(pipe_error)?,
+                stdin.map_err(pipe_error)?,
+            )),
+            exit: child.exit,
+            spawner: spawner.clone(),
+            tail,
+            reading: Some(reading),
+            oddities: Vec::new(),
+        })
+    }
+
+    /// Role, platform and process id, for messages.
+    pub fn who(&self) -> String {
+        format!("the {} ({}, pid {})", self.name, self.platform, self.pid)
+    }
+
+    /// Calls a method; the death of the process ends the call at once.
+    ///
+    /// # Errors
+    ///
+    /// What the process did instead of answering.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: Option<&(impl Serialize + Sync)>,
+        limit: Duration,
+    ) -> Result<T, Trouble> {
+        let Some(client) = &self.client else {
+            return Err(self.gone().await);
+        };
+        let answer = client.call(method, params, limit);
+        tokio::pin!(answer);
+        let answer = tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            _ = self.exited() => {
+                // What it wrote before its end may still be in the pipe.
+                match tokio::time::timeout(AT_ONCE, answer).await {
+                    Ok(Ok(result)) => return Ok(result),
+                    _ => return Err(self.gone().await),
+                }
+            }
+        };
+        match answer {
+            Ok(result) => Ok(result),
+            Err(error @ CallError::Closed { .. }) => {
+                match tokio::time::timeout(AT_ONCE, self.gone()).await {
+                    Ok(died) => Err(died),
+                    Err(_) => Err(self.trouble(error)),
+                }
+            }
+            Err(error) => Err(self.trouble(error)),
+        }
+    }
+
+    fn trouble(&self, error: CallError) -> Trouble {
+        let who = self.who();
+        Trouble::Call { who, error }
+    }
+
+    /// Waits for the end of the process and says how it came.
+    pub async fn gone(&self) -> Trouble {
+        let exit = self.exited().await;
+        let who = self.who();
+        Trouble::Died { who, exit }
+    }
+
+    async fn exited(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        let ended = exit.wait_for(Option::is_some).await;
+        let ended = ended.expect("the reaper sets the exit before it lets go of the sender");
+        ended.clone().expect("waited for it to be set")
+    }
+
+    /// How it ended, if it has.
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit.borrow().clone()
+    }
+
+    /// Kills the process group and waits until it is reaped.
+    pub async fn kill(&self) -> Exit {
+        self.spawner.signal(self.pid, Signal::SIGKILL);
+        self.exited().await
+    }
+
+    /// Lets it clean up and end by itself; past the limits, ends it.
+    pub async fn shut_down(&mut self, limit: Duration) -> Farewell {
+        let mut farewell = Farewell::default();
+        for method in [method::CLEANUP, method::SHUTDOWN] {
+            let answer = self
+                .call::<serde_json::Value>(method, None::<&()>, limit)
+                .await;
+            // A server that ends instead of answering `shutdown` has done what it was asked to.
+            if let Err(trouble) = answer
+                && (method == method::CLEANUP || !matches!(trouble, Trouble::Died { .. }))
+            {
+                farewell.complaints.push(trouble.to_string());
+            }
+        }
+        self.close();
+        let who = self.who();
+        match tokio::time::timeout(limit, self.exited()).await {
+            Ok(exit) => {
+                farewell.in_order = exit.how == super::spawn::Ending::Code(0);
+                if !farewell.in_order && farewell.complaints.is_empty() {
+                    let how = exit.how;
+                    farewell
+                        .complaints
+                        .push(format!("{who} {how} on `shutdown`"));
+                }
+                if exit.left_behind > 0 {
+                    let count = exit.left_behind;
+                    let what = format!("{who} left {count} process(es) of its group behind");
+                    farewell.complaints.push(what);
+                }
+            }
+            Err(_) => {
+                let seconds = limit.as_secs_f64();
+                let how = self.end(limit).await.how;
+                let what = format!("{who} did not end within {seconds} s of `shutdown`; it {how}");
+                farewell.complaints.push(what);
+            }
+        }
+        farewell
+    }
+
+    /// Ends the process group: SIGTERM, then, past `limit`, SIGKILL.
+    pub async fn end(&mut self, limit: Duration) -> Exit {
+        self.close();
+        self.spawner.signal(self.pid, Signal::SIGTERM);
+        match tokio::time::timeout(limit, self.exited()).await {
+            Ok(exit) => exit,
+            Err(_) => self.kill().await,
+        }
+    }
+
+    /// Closes the connection, and with it the process's standard input.
+    fn close(&mut self) {
+        if let Some(client) = self.client.take() {
+            self.oddities = client.oddities();
+        }
+    }
+
+    /// What it sent that was no answer.
+    pub fn oddities(&self) -> Vec<String> {
+        match &self.client {
+            Some(client) => client.oddities(),
+            None => self.oddities.clone(),
+        }
+    }
+
+    /// The last lines of its standard error.
+    pub async fn tail(&mut self) -> Vec<String> {
+        if self.exit().is_some()
+            && let Some(reading) = self.reading.take()
+        {
+            // The pipe may outlive the process in a descendant that has left the group.
+            let _ = tokio::time::timeout(AT_ONCE, reading).await;
+        }
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.iter().cloned().collect()
+    }
+}
+
+impl Drop for StepServer {
+    fn drop(&mut self) {
+        self.spawner.signal(self.pid, Signal::SIGKILL);
+    }
+}
+
+/// Copies a process's standard error into its log file and keeps the last lines.
+async fn keep(stderr: ChildStderr, mut log: File, tail: Arc<Mutex<VecDeque<String>>>) {
+    let mut reader = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        if let Err(error) = log.write_all(&line) {
+            eprintln!("harmony: a log file cannot be written: {error}");
+        }
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.len() == TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(text);
+    }
+}

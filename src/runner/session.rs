@@ -1,0 +1,251 @@
+//! The commands, from the command line to the exit code.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::cli::{Cli, Command};
+use super::config::{self, Config};
+use super::event::{Event, Events};
+use super::execute::Stage;
+use super::exit::{Exit, Refusal};
+use super::nearest::did_you_mean;
+use super::plan::Execution;
+use super::platform::Platform;
+use super::preflight::{self, Judgement};
+use super::report::Console;
+use super::report::console::Verbosity;
+use super::route::RoutedScenario;
+use super::run::run;
+use super::spawn::Spawner;
+use super::workload::Workload;
+
+/// Runs the command and says how it ended.
+pub fn main(cli: Cli) -> Exit {
+    match run_command(&cli) {
+        Ok(exit) => exit,
+        Err(Refusal(exit, why)) => {
+            anstream::eprintln!("harmony: {why}");
+            exit
+        }
+    }
+}
+
+fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
+    let config = read_config(cli)?;
+    match &cli.command {
+        Command::List(selection) => Ok(list(&Workload::new(config, selection)?)),
+        Command::Doctor { platforms } => doctor(cli, config, platforms),
+        Command::Run(selection) => {
+            let work = Workload::new(config, selection)?;
+            with_stage(cli, &work.config, async |stage| run(&work, stage).await)
+        }
+        Command::Check(selection) => {
+            let work = Workload::new(config, selection)?;
+            with_stage(cli, &work.config, async |stage| check(&work, stage).await)
+        }
+    }
+}
+
+fn read_config(cli: &Cli) -> Result<Config, Refusal> {
+    let file = match &cli.config {
+        Some(file) => file.clone(),
+        None => {
+            let here = std::env::current_dir().map_err(Refusal::usage)?;
+            config::find(&here).map_err(Refusal::usage)?
+        }
+    };
+    config::read(&file, |name| std::env::var(name).ok()).map_err(Refusal::usage)
+}
+
+fn list(work: &Workload) -> Exit {
+    let mut rest = work.executions.as_slice();
+    while let Some(first) = rest.first() {
+        let scenario = &first.scenario;
+        let same = rest
+            .iter()
+            .take_while(|e| Arc::ptr_eq(&e.scenario, scenario))
+            .count();
+        let combinations: Vec<_> = rest[..same].iter().map(Execution::combination).collect();
+        let id = scenario.scenario.id;
+        let roles = scenario.roles.join(", ");
+        let tags: String = scenario
+            .scenario
+            .tags
+            .iter()
+            .map(|tag| format!(" @{tag}"))
+            .collect();
+        anstream::println!("{id:6} {} ({roles}){tags}", scenario.scenario.name);
+        anstream::println!("       {}", combinations.join(" "));
+        rest = &rest[same..];
+    }
+    Exit::Green
+}
+
+/// Runs an asynchronous command, with what it needs to start step servers and to report.
+fn with_stage(
+    cli: &Cli,
+    config: &Config,
+    command: impl AsyncFnOnce(&Stage<'_>) -> Exit,
+) -> Result<Exit, Refusal> {
+    let failed = |error: std::io::Error| Refusal(Exit::Setup, error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let verbosity = match (cli.verbose, cli.quiet) {
+        (true, _) => Verbosity::Verbose,
+        (_, true) => Verbosity::Quiet,
+        _ => Verbosity::Normal,
+    };
+    let invoked = std::env::var("HARMONY_INVOKED_AS");
+    let again = invoked.unwrap_or_else(|_| "harmony run".to_owned());
+    let stage = Stage {
+        config,
+        spawner: &Spawner::new().map_err(failed)?,
+        events: &Events::new(Console::new(verbosity, again)),
+        interrupt: &CancellationToken::new(),
+    };
+    runtime.map_err(failed)?.block_on(async {
+        watch_signals(&stage).map_err(failed)?;
+        let exit = command(&stage).await;
+        // A command that was given up in the middle may have left something running.
+        stage.spawner.kill_all();
+        let limit = config.limits.shutdown;
+        if tokio::time::timeout(limit, stage.spawner.drained())
+            .await
+            .is_err()
+        {
+            eprintln!("harmony: some of the processes that were started cannot be ended");
+        }
+        Ok(exit)
+    })
+}
+
+/// The first SIGINT or SIGTERM ends the run in order, the second at once.
+fn watch_signals(stage: &Stage<'_>) -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (token, spawner) = (stage.interrupt.clone(), stage.spawner.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if token.is_cancelled() {
+                spawner.kill_all();
+                std::process::exit(Exit::Interrupted as i32);
+            }
+            eprintln!("harmony: ending what runs; once more to end at once");
+            token.cancel();
+        }
+    });
+    Ok(())
+}
+
+async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
+    let mut last: Option<&Arc<RoutedScenario>> = None;
+    for execution in &work.executions {
+        if !last.is_some_and(|last| Arc::ptr_eq(last, &execution.scenario)) {
+            for line in routing(&execution.scenario) {
+                stage.events.emit(Event::Note(line));
+            }
+        }
+        last = Some(&execution.scenario);
+    }
+    let (catalogues, leaving) = preflight::ask_all(&work.executions, stage).await;
+    let mut outcomes = Vec::new();
+    for execution in &work.executions {
+        match preflight::judge(execution, &catalogues) {
+            Judgement::Run(sure) => {
+                let unsure = sure.iter().filter(|sure| !**sure).count();
+                let note = match unsure {
+                    0 => String::new(),
+                    count => {
+                        format!(" ({count} step(s) defined under another keyword, or unclear)")
+                    }
+                };
+                anstream::println!("can run         {execution}{note}");
+            }
+            Judgement::Not(fault) => {
+                anstream::println!(
+                    "{:15} {execution}: {}",
+                    fault.outcome.words(),
+                    fault.message
+                );
+                outcomes.push(fault.outcome);
+            }
+        }
+    }
+    preflight::leave(leaving, stage.events).await;
+    Exit::of(&outcomes, stage.interrupt.is_cancelled())
+}
+
+/// The steps of a scenario and where each one goes.
+fn routing(scenario: &RoutedScenario) -> Vec<String> {
+    let head = format!(
+        "{} {} (roles: {})",
+        scenario.scenario.id,
+        scenario.scenario.name,
+        scenario.roles.join(", ")
+    );
+    let steps = scenario
+        .steps
+        .iter()
+        .map(|step| format!("  {:30} <- {}", step.to_string(), step.step));
+    std::iter::once(head).chain(steps).collect()
+}
+
+fn doctor(cli: &Cli, config: Config, names: &[String]) -> Result<Exit, Refusal> {
+    let known: Vec<&str> = config.platforms.iter().map(|p| p.name.as_str()).collect();
+    for name in names {
+        if !known.contains(&name.as_str()) {
+            let hint = did_you_mean(name, known.iter().copied());
+            let known = known.join(", ");
+            return Err(Refusal::usage(format!(
+                "`{name}` is no platform{hint}\nplatforms: {known}"
+            )));
+        }
+    }
+    with_stage(cli, &config, async |stage| {
+        let meant = |p: &&Platform| names.is_empty() || names.contains(&p.name);
+        let mut exit = Exit::Green;
+        for platform in config.platforms.iter().filter(meant) {
+            let began = Instant::now();
+            let report = tokio::select! {
+                biased;
+                () = stage.interrupt.cancelled() => return Exit::Interrupted,
+                report = examine(platform, stage) => report,
+            };
+            let took = began.elapsed();
+            let (word, text) = match report {
+                Ok(text) => ("well", text),
+                Err(why) if platform.optional && platform.missing().is_some() => {
+                    ("unavailable", why)
+                }
+                Err(why) => {
+                    exit = Exit::Setup;
+                    ("ill", why)
+                }
+            };
+            anstream::println!(
+                "{:10} {word}: {text} ({:.3} s)",
+                platform.name,
+                took.as_secs_f64()
+            );
+        }
+        exit
+    })
+}
+
+/// Sets a platform up, starts it, asks for its steps and ends it.
+async fn examine(platform: &Platform, stage: &Stage<'_>) -> Result<String, String> {
+    let (catalogue, leaving) = preflight::ask(platform, stage).await?;
+    let farewell = leaving.await.map_err(|error| error.to_string())?;
+    if let Some(complaint) = farewell.complaints.first() {
+        return Err(complaint.clone());
+    }
+    Ok(format!("answers, defines {} steps", catalogue.len()))
+}

@@ -1,0 +1,312 @@
+//! Starting programs in process groups of their own, and reaping whole groups.
+//!
+//! All children are started from one thread that lives as long as the runner: the signal that
+//! they get when their parent dies (`PR_SET_PDEATHSIG`) is sent when the *thread* that started
+//! them ends. The runner also adopts orphans (`PR_SET_CHILD_SUBREAPER`), so that what a step
+//! server leaves behind in its group can be killed and reaped like the server itself.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+use tokio::sync::{oneshot, watch};
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code or signal.
+    pub how: Ending,
+    /// How many other processes of its group were still there, and were killed.
+    pub left_behind: usize,
+}
+
+/// An exit code or a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It ended itself with this code.
+    Code(i32),
+    /// It was ended by this signal.
+    Signal(Signal),
+    /// Somebody else reaped it.
+    Unknown,
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ending::Code(code) => write!(f, "exited with code {code}"),
+            Ending::Signal(signal) => write!(f, "was killed by {signal}"),
+            Ending::Unknown => f.write_str("ended"),
+        }
+    }
+}
+
+/// A running program, leader of its process group.
+#[derive(Debug)]
+pub struct Child {
+    /// Process id, and process group id.
+    pub pid: i32,
+    /// Its standard input, where the command pipes it.
+    pub stdin: Option<ChildStdin>,
+    /// Its standard output, where the command pipes it.
+    pub stdout: Option<ChildStdout>,
+    /// Its standard error, where the command pipes it.
+    pub stderr: Option<ChildStderr>,
+    /// Set once it has ended and its whole group is reaped.
+    pub exit: watch::Receiver<Option<Exit>>,
+}
+
+/// Starts programs; see the module's page. Clones share the thread.
+#[derive(Debug, Clone)]
+pub struct Spawner {
+    requests: mpsc::Sender<Request>,
+    groups: Arc<Groups>,
+}
+
+struct Request {
+    command: Command,
+    reply: oneshot::Sender<io::Result<Child>>,
+}
+
+#[derive(Debug, Default)]
+struct Groups {
+    /// The process groups whose leaders are not yet reaped: only these may be signalled, because
+    /// the numbers of others may belong to somebody else by now.
+    leaders: Mutex<BTreeSet<i32>>,
+    /// How many groups are not yet reaped whole.
+    alive: watch::Sender<usize>,
+}
+
+impl Groups {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spawner {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses it.
+    pub fn new() -> io::Result<Spawner> {
+        nix::sys::prctl::set_child_subreaper(true)?;
+        let (requests, inbox) = mpsc::channel::<Request>();
+        let groups = Arc::new(Groups::default());
+        let known = groups.clone();
+        std::thread::Builder::new()
+            .name("spawner".into())
+            .spawn(move || {
+                for request in inbox {
+                    // Nobody waits for the reply when the run was given up meanwhile; the child then
+                    // loses its pipes and ends with them.
+                    let _ = request.reply.send(start(request.command, &known));
+                }
+            })?;
+        Ok(Spawner { requests, groups })
+    }
+
+    /// Starts `command` in a process group of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub async fn spawn(&self, command: Command) -> io::Result<Child> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || io::Error::other("the spawner thread has ended");
+        let request = Request { command, reply };
+        self.requests.send(request).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Sends `signal` to the group that `pid` leads, unless it is already reaped.
+    pub fn signal(&self, pid: i32, signal: Signal) {
+        if self.groups.lock().contains(&pid) {
+            send(pid, signal);
+        }
+    }
+
+    /// Kills every group at once, for an end without delay.
+    pub fn kill_all(&self) {
+        for pid in self.groups.lock().iter() {
+            send(*pid, Signal::SIGKILL);
+        }
+    }
+
+    /// Waits until everything that was started has ended and is reaped.
+    pub async fn drained(&self) {
+        let mut alive = self.groups.alive.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = alive.wait_for(|alive| *alive == 0).await;
+    }
+}
+
+/// Signals a group that is known to exist, though all of it may be dead.
+fn send(pid: i32, signal: Signal) {
+    match killpg(Pid::from_raw(pid), signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => eprintln!("harmony: {signal} to process group {pid}: {error}"),
+    }
+}
+
+fn start(mut command: Command, groups: &Arc<Groups>) -> io::Result<Child> {
+    let parent = std::process::id();
+    command.process_group(0);
+    // SAFETY: between fork and exec the closure makes two system calls and builds an error from a
+    // number; it neither allocates nor takes a lock.
+    unsafe {
+        command.pre_exec(move || {
+            // SIGTERM, so that a step server can still release what it holds.
+            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+            if nix::unistd::getppid().as_raw().unsigned_abs() == parent {
+                Ok(())
+            } else {
+                Err(Errno::ESRCH.into())
+            }
+        });
+    }
+    let mut child = command.spawn()?;
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    groups.lock().insert(pid);
+    groups.alive.send_modify(|alive| *alive += 1);
+    let (ended, exit) = watch::channel(None);
+    let known = groups.clone();
+    let reaper = std::thread::Builder::new().name(format!("reaper {pid}"));
+    reaper.spawn(move || {
+        ended.send_replace(Some(reap(pid, &known)));
+        known.alive.send_modify(|alive| *alive -= 1);
+    })?;
+    Ok(Child {
+        pid,
+        stdin: child.stdin.take(),
+        stdout: child.stdout.take(),
+        stderr: child.stderr.take(),
+        exit,
+    })
+}
+
+/// Waits until the leader ends, kills what is left of its group, and reaps all of it.
+fn reap(pid: i32, groups: &Groups) -> Exit {
+    let leader = Pid::from_raw(pid);
+    // Without reaping yet: as long as the leader is a zombie, its number is nobody else's.
+    while waitid(Id::Pid(leader), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR)
+    {
+    }
+    {
+        let mut groups = groups.lock();
+        send(pid, Signal::SIGKILL);
+        groups.remove(&pid);
+    }
+    let mut exit = Exit {
+        how: Ending::Unknown,
+        left_behind: 0,
+    };
+    loop {
+        match waitpid(Pid::from_raw(-pid), None) {
+            Ok(WaitStatus::Exited(who, code)) if who == leader => exit.how = Ending::Code(code),
+            Ok(WaitStatus::Signaled(who, signal, _)) if who == leader => {
+                exit.how = Ending::Signal(signal);
+            }
+            Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _)) => exit.left_behind += 1,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return exit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::process::Stdio;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        command
+    }
+
+    async fn exit_of(child: &mut Child) -> Exit {
+        let exit = child.exit.wait_for(Option::is_some).await.unwrap();
+        exit.clone().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_ending_is_told() {
+        let spawner = Spawner::new().unwrap();
+        for (script, how) in [
+            ("exit 7", Ending::Code(7)),
+            ("kill -SEGV $$", Ending::Signal(Signal::SIGSEGV)),
+        ] {
+            let mut child = spawner.spawn(shell(script)).await.unwrap();
+            let left_behind = 0;
+            assert_eq!(exit_of(&mut child).await, Exit { how, left_behind });
+        }
+        let missing = spawner.spawn(Command::new("/does/not/exist")).await;
+        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_group_is_killed_and_reaped() {
+        let spawner = Spawner::new().unwrap();
+        let mut child = spawner
+            .spawn(shell("sleep 600 & echo $!; exit 0"))
+            .await
+            .unwrap();
+        assert_eq!(
+            exit_of(&mut child).await,
+            Exit {
+                how: Ending::Code(0),
+                left_behind: 1
+            }
+        );
+        let mut text = String::new();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        let orphan = format!("/proc/{}", text.trim());
+        assert!(
+            !std::path::Path::new(&orphan).exists(),
+            "{orphan} is still there"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_signal_reaches_the_whole_group() {
+        let spawner = Spawner::new().unwrap();
+        let mut child = spawner.spawn(shell("sleep 600 & wait")).await.unwrap();
+        spawner.signal(child.pid, Signal::SIGKILL);
+        let exit = exit_of(&mut child).await;
+        assert_eq!(exit.how, Ending::Signal(Signal::SIGKILL));
+        assert!(!spawner.groups.lock().contains(&child.pid));
+        spawner.signal(child.pid, Signal::SIGKILL);
+    }
+
+    #[tokio::test]
+    async fn everything_can_be_killed_and_waited_for() {
+        let spawner = Spawner::new().unwrap();
+        spawner.drained().await;
+        let mut children = Vec::new();
+        for _ in 0..3 {
+            children.push(spawner.spawn(shell("sleep 600")).await.unwrap());
+        }
+        spawner.kill_all();
+        spawner.drained().await;
+        for child in children {
+            let exit = child.exit.borrow().clone().unwrap();
+            assert_eq!(exit.how, Ending::Signal(Signal::SIGKILL));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Every wrong input has a clear error and its exit code.
+
+use crate::project::Project;
+
+#[test]
+fn wrong_arguments_are_told() {
+    let project = Project::new();
+    for (arguments, code, says) in [
+        (
+            &["run", "honst"][..],
+            2,
+            "`honst` is no platform; did you mean `honest`?",
+        ),
+        (&["run", "honest_honst"], 2, "`honst` is no platform"),
+        (&["run", "1.x"], 2, "`1.x` is no scenario id"),
+        (
+            &["run", "1.2"],
+            4,
+            "no scenario has the id `1.2`; did you mean `1.1`?\nscenarios: 1.1",
+        ),
+        (&["run", "--tags", "@none"], 4, "no scenario fits"),
+        (&["run", "--name", "^Play"], 4, "no scenario fits"),
+        (
+            &["run", "honest_honest_honest"],
+            4,
+            "no combination asked for fits",
+        ),
+        (&["run", "--tags", "@a and"], 2, "--tags `@a and`"),
+        (&["run", "--name", "("], 2, "--name `(`"),
+        (
+            &["run", "missing"],
+            3,
+            "the platform missing is not available: ",
+        ),
+        (
+            &["run", "optional_honest"],
+            3,
+            "the variable NO_SUCH_VARIABLE is not set",
+        ),
+        (&["doctor", "honst"], 2, "did you mean `honest`?"),
+        (&["rnu"], 2, "unrecognized subcommand 'rnu'"),
+        (
+            &["run", "--config", "none.toml"],
+            2,
+            "none.toml: cannot be read",
+        ),
+        (&["--help"], 0, "./test.sh rust_cpp 13.1"),
+        (&["run", "--help"], 0, "Exit codes: 0 green"),
+        (
+            &["--version"],
+            0,
+            concat!("harmony ", env!("CARGO_PKG_VERSION")),
+        ),
+    ] {
+        project.run(arguments).assert(code, says);
+    }
+}
+
+#[test]
+fn broken_files_are_named_with_their_lines() {
+    let project = Project::new();
+    project.write(
+        "features/02-Bad.feature",
+        "Feature: Bad\n\nScenario: X\n  Given a\n  nonsense\n",
+    );
+    let says = "02-Bad.feature:5: this cannot be read as Gherkin here: `nonsense`";
+    project.run(&["run", "honest"]).assert(2, says);
+    std::fs::remove_file(project.path("features/02-Bad.feature")).unwrap();
+
+    project.write(
+        "known-failures.toml",
+        "[[failure]]\nscenario = \"1.1\"\ncombnation = \"honest\"\n",
+    );
+    project
+        .run(&["run", "honest"])
+        .assert(2, "unknown field `combnation`");
+    std::fs::remove_file(project.path("known-failures.toml")).unwrap();
+
+    project.configure("[platforms.more]\ncomand = []\n");
+    let ran = project.run(&["run", "honest"]);
+    ran.assert(2, "unknown key `comand`; did you mean `command`?");
+    let config = std::fs::read_to_string(project.path("harmony.toml")).unwrap();
+    let line = config
+        .lines()
+        .position(|line| line.starts_with("comand"))
+        .unwrap()
+        + 1;
+    ran.assert(2, &format!("harmony.toml:{line}: "));
+
+    std::fs::remove_file(project.path("harmony.toml")).unwrap();
+    project
+        .run(&["run"])
+        .assert(2, "there is no harmony.toml in");
+}
+
+#[test]
+fn a_configuration_is_found_above() {
+    let project = Project::new();
+    let mut command = project.command(&["list", "honest"]);
+    let output = command.current_dir(project.path("pids")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("1.1    Work (a, b)"), "{text}");
+    assert!(text.contains("honest_honest"), "{text}");
+}
+
+#[test]
+fn known_failures_are_judged() {
+    let project = Project::new();
+    let list = |contains: &str, combination: &str| {
+        let entry = format!(
+            "[[failure]]\nscenario = \"1.1\"\ncombination = \"{combination}\"\nreason = \"it is broken\"\n\
+             contains = \"{contains}\"\n"
+        );
+        project.write("known-failures.toml", &entry);
+    };
+    list("got 2", "fails_*");
+    project
+        .run(&["run", "fails_honest"])
+        .assert(0, "1 known failure");
+    project
+        .run(&["run", "fails_honest"])
+        .assert(0, "it is broken");
+    list("got 3", "fails_*");
+    project
+        .run(&["run", "fails_honest"])
+        .assert(1, "not the known failure");
+    list("got 2", "honest");
+    let ran = project.run(&["run", "honest"]);
+    ran.assert(1, "1 unexpected pass");
+    ran.assert(1, "remove the entry");
+    list("got 2", "honest_honest_honest");
+    let ran = project.run(&["run", "honest"]);
+    ran.assert(
+        0,
+        "an entry of the known failures matches nothing: 1.1 honest_honest_honest",
+    );
+}
+
+#[test]
+fn check_shows_the_routing_and_runs_nothing() {
+    let project = Project::new();
+    let ran = project.run(&["check", "-v", "fails_honest", "always-green"]);
+    ran.assert(0, "1.1 Work (roles: a, b)");
+    ran.assert(
+        0,
+        "  all                            <- Given everything is prepared",
+    );
+    ran.assert(
+        0,
+        "  a                              <- When the 'a' process works",
+    );
+    ran.assert(0, "  b                              <- Then it agrees");
+    ran.assert(0, "can run         1.1 fails_honest");
+    ran.assert(0, "unsupported     1.1 always-green_always-green");
+}
+
+#[test]
+fn doctor_examines_platforms() {
+    let project = Project::new();
+    let ran = project.run(&[
+        "doctor",
+        "honest",
+        "optional",
+        "dies-at-start",
+        "ends-with-3",
+    ]);
+    ran.assert(3, "honest     well: answers, defines 13 steps");
+    ran.assert(
+        3,
+        "optional   unavailable: the variable NO_SUCH_VARIABLE is not set",
+    );
+    ran.assert(3, "dies-at-start ill: ");
+    ran.assert(3, "| no such library");
+    ran.assert(3, "exited with code 3 on `shutdown`");
+    project
+        .run(&["doctor", "honest", "optional"])
+        .assert(0, "honest     well");
+}
+
+#[test]
+fn tags_decide_what_is_skipped() {
+    let project = Project::new();
+    project.write(
+        "features/01-Fixture.feature",
+        "Feature: F\n@pending\nScenario: 1.1 - A\nGiven unheard of\n@windows\nScenario: 1.2 - B\nGiven unheard of\n",
+    );
+    let ran = project.run(&["run", "honest"]);
+    ran.assert(0, "pending: its steps are not defined yet");
+    ran.assert(0, "for Windows only");
+    ran.assert(0, "2 skipped");
+    assert!(project.pids().is_empty(), "nothing had to be started");
+}
+
+#[test]
+fn several_executions_make_a_matrix() {
+    let project = Project::new();
+    let ran = project.run(&["run", "honest_fails", "fails_honest", "honest"]);
+    ran.assert(1, "     honest_honest  honest_fails  fails_honest\n1.1        ✓             ✓             F\n");
+    ran.assert(1, "2 passed, 1 failed");
+    let quiet = project.run(&["run", "-q", "honest"]);
+    assert_eq!(quiet.out.trim().lines().count(), 1, "{}", quiet.text());
+}

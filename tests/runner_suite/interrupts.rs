@@ -1,0 +1,98 @@
+//! SIGINT and SIGTERM end a run, and nothing is left.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::project::Project;
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+}
+
+#[test]
+fn a_signal_ends_the_run_in_order() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let project = Project::new();
+        let command = &["run", "never-answers_honest", "never-answers"];
+        let child = project.command(command).spawn().unwrap();
+        project.wait_for("hangs");
+        send(&child, signal);
+        let began = Instant::now();
+        let ran = project.ended(child.wait_with_output().unwrap(), began.elapsed());
+        ran.assert(130, "interrupted: this report is not of a whole run");
+        ran.assert(130, "2 interrupted");
+        ran.assert(130, "the run was interrupted");
+        let seconds = ran.took.as_secs_f64();
+        assert!(seconds < 10.0, "not by a limit: {seconds} s");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_preflight() {
+    let project = Project::new();
+    let child = project.command(&["run", "never-starts"]).spawn().unwrap();
+    project.wait_for("hangs");
+    send(&child, Signal::SIGINT);
+    let ran = project.ended(child.wait_with_output().unwrap(), Duration::ZERO);
+    ran.assert(130, "1 interrupted");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let project = Project::new();
+    project.limit("shutdown", 60.0);
+    let mut child = project
+        .command(&["run", "ignores-term_honest"])
+        .spawn()
+        .unwrap();
+    project.wait_for("hangs");
+    let began = Instant::now();
+    send(&child, Signal::SIGINT);
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    errors.read_line(&mut line).unwrap();
+    assert!(line.contains("once more to end at once"), "{line}");
+    send(&child, Signal::SIGINT);
+    let status = child.wait().unwrap();
+    errors.read_to_string(&mut line).unwrap();
+    assert_eq!(status.code(), Some(130), "{line}");
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    gone(&project);
+}
+
+#[test]
+fn a_killed_runner_leaves_no_step_server() {
+    let project = Project::new();
+    let mut child = project
+        .command(&["run", "never-answers_honest"])
+        .spawn()
+        .unwrap();
+    project.wait_for("hangs");
+    send(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    gone(&project);
+}
+
+/// Waits until every process that the fixture recorded has ended. Whoever adopts them may take
+/// its time to reap them.
+fn gone(project: &Project) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for (what, pid) in project.pids() {
+        let runs = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while runs() {
+            assert!(Instant::now() < deadline, "{what} {pid} is left over");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What becomes of a step server that breaks the contract, mode by mode.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::project::Project;
+
+struct Case {
+    /// The fixture's mode, which plays role `a`; an honest one plays `b`.
+    mode: &'static str,
+    outcome: &'static str,
+    code: i32,
+    /// Texts that the report contains.
+    says: &'static [&'static str],
+}
+
+const fn case(
+    mode: &'static str,
+    outcome: &'static str,
+    code: i32,
+    says: &'static [&'static str],
+) -> Case {
+    Case {
+        mode,
+        outcome,
+        code,
+        says,
+    }
+}
+
+/// The one table of what each fixture is worth.
+const TABLE: [Case; 29] = [
+    case("unknown-type", "passed", 0, &["1 passed"]),
+    case("other-keyword", "passed", 0, &["1 passed"]),
+    case("look-around", "passed", 0, &["1 passed"]),
+    case("starts-slowly", "passed", 0, &["1 passed"]),
+    case(
+        "noise",
+        "passed",
+        0,
+        &[
+            "warning: the a (noise, pid ",
+            "sent expected a header line, found \"warming up\"",
+        ],
+    ),
+    case(
+        "answers-twice",
+        "passed",
+        0,
+        &[
+            "warning: the a (answers-twice, pid ",
+            "sent a second answer to request",
+        ],
+    ),
+    case("leaks-as-known", "passed", 0, &["1 passed"]),
+    case(
+        "never-answers",
+        "timed out",
+        1,
+        &[
+            "the a (never-answers, pid ",
+            "no answer to `executeStep` within 2 s",
+            "step:     When the 'a' process works (line 6, to a)",
+        ],
+    ),
+    case(
+        "ignores-term",
+        "timed out",
+        1,
+        &["no answer to `executeStep` within 2 s"],
+    ),
+    case(
+        "wrong-id",
+        "timed out",
+        1,
+        &["within 2 s; meanwhile it sent an answer with id 4711, which no request had"],
+    ),
+    case(
+        "own-timeout",
+        "timed out",
+        1,
+        &["Step execution timeout after 30 s"],
+    ),
+    case(
+        "exits",
+        "crashed",
+        1,
+        &[
+            "the a (exits, pid ",
+            "exited with code 7",
+            "| about to exit",
+        ],
+    ),
+    case(
+        "is-killed",
+        "crashed",
+        1,
+        &["the a (is-killed, pid ", "was killed by SIGSEGV"],
+    ),
+    case(
+        "exits-with-leftovers",
+        "crashed",
+        1,
+        &["exited with code 1"],
+    ),
+    case(
+        "closes-output",
+        "failed",
+        1,
+        &["the connection was closed before `executeStep` was answered"],
+    ),
+    case(
+        "garbage",
+        "failed",
+        1,
+        &["`executeStep` was answered with a frame that is no JSON-RPC message: \"}{ no json\""],
+    ),
+    case(
+        "refuses",
+        "failed",
+        1,
+        &["`executeStep` was refused: not today (-32603)"],
+    ),
+    case(
+        "bad-result",
+        "failed",
+        1,
+        &["the result of `executeStep` is not as agreed: missing field `success`"],
+    ),
+    case(
+        "fails",
+        "failed",
+        1,
+        &[
+            "error:    expected 1, got 2",
+            "again:    harmony run -v fails_honest 1.1",
+        ],
+    ),
+    case(
+        "fails-silently",
+        "failed",
+        1,
+        &["it failed without saying why"],
+    ),
+    case(
+        "grandchild",
+        "failed",
+        1,
+        &["left 1 process(es) of its group behind"],
+    ),
+    case(
+        "hangs-at-shutdown",
+        "failed",
+        1,
+        &["did not end within 2 s of `shutdown`; it was killed by SIGTERM"],
+    ),
+    case(
+        "ends-with-3",
+        "failed",
+        1,
+        &["exited with code 3 on `shutdown`"],
+    ),
+    case(
+        "crashes-on-cleanup",
+        "failed",
+        1,
+        &["was killed by SIGABRT"],
+    ),
+    case(
+        "refuses-initialize",
+        "failed",
+        1,
+        &["answered `initialize` with false"],
+    ),
+    case("leaks", "leaked", 1, &["left behind: /dev/shm/zbt-leaks_"]),
+    case(
+        "does-not-know",
+        "unsupported",
+        0,
+        &["No matching step definition found"],
+    ),
+    case(
+        "always-green",
+        "unsupported",
+        0,
+        &["always-green does not define: Given everything is prepared"],
+    ),
+    case(
+        "dies-at-start",
+        "setup error",
+        3,
+        &["exited with code 1", "| no such library"],
+    ),
+];
+
+#[test]
+fn every_lie_has_its_outcome() {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(case) = TABLE.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    examine(case);
+                }
+            });
+        }
+    });
+}
+
+fn examine(case: &Case) {
+    let project = Project::new();
+    project.only(&[case.mode, "honest"]);
+    if case.outcome == "timed out" {
+        project.limit("step", 2.0);
+    }
+    if matches!(
+        case.mode,
+        "hangs-at-shutdown" | "ignores-term" | "closes-output"
+    ) {
+        project.limit("shutdown", 2.0);
+    }
+    let ran = project.run(&["run", &format!("{}_honest", case.mode)]);
+    let text = ran.text();
+    assert_eq!(ran.code, case.code, "{}: {text}", case.mode);
+    let count = format!("1 {}", case.outcome);
+    assert!(
+        ran.out.contains(&count),
+        "{}: {count:?} in {text}",
+        case.mode
+    );
+    for says in case.says {
+        assert!(ran.out.contains(says), "{}: {says:?} in {text}", case.mode);
+    }
+    let mark = format!("zbt-{}_", case.mode);
+    let left: Vec<_> = std::fs::read_dir("/dev/shm")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with(&mark))
+        .collect();
+    assert!(left.is_empty(), "{}: {left:?}", case.mode);
+}
+
+#[test]
+fn a_server_that_never_starts_is_a_setup_error() {
+    let project = Project::new();
+    project.limit("start", 1.0);
+    let ran = project.run(&["run", "never-starts"]);
+    ran.assert(3, "no answer to `health` within 1 s");
+}
+
+#[test]
+fn a_step_that_nobody_defines_is_undefined() {
+    let project = Project::new();
+    project.only(&["honest", "garbage"]);
+    project.steps(&[
+        "Given the 'a' process is ready",
+        "When the 'a' process dances",
+    ]);
+    let ran = project.run(&["run", "honest"]);
+    ran.assert(1, "no platform defines: When the 'a' process dances");
+    ran.assert(1, "#[when(regex = ");
+}
+
+#[test]
+fn a_step_that_only_another_platform_defines_is_unsupported() {
+    let project = Project::new();
+    project.only(&["honest", "always-green"]);
+    let ran = project.run(&["run", "always-green"]);
+    ran.assert(
+        0,
+        "always-green does not define: Given everything is prepared",
+    );
+    ran.assert(0, "1 unsupported");
+}
+
+#[test]
+fn logs_of_every_process_are_kept_whole() {
+    let project = Project::new();
+    project.run(&["run", "exits_honest"]).assert(1, "logs: ");
+    let run = std::fs::read_dir(project.path("out/runs"))
+        .unwrap()
+        .next()
+        .unwrap();
+    let folder = run.unwrap().path().join("1.1-exits_honest");
+    let log = std::fs::read_to_string(folder.join("0-a-exits.log")).unwrap();
+    assert_eq!(log, "about to exit\n");
+    assert!(folder.join("1-b-honest.log").exists());
+}

@@ -1,0 +1,12 @@
+//! The runner as its users meet it: the binary, against small step servers that keep to the
+//! contract or lie in one way each.
+
+#![allow(clippy::unwrap_used)]
+
+mod command_line;
+mod interrupts;
+mod lying;
+mod project;
+mod routing;
+mod setup_command;
+mod test_script;

@@ -1,0 +1,221 @@
+//! A folder with a configuration and feature files of its own, and the runner started in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The ways in which the fixture keeps to the contract or breaks it; each is a platform.
+const MODES: [&str; 33] = [
+    "honest",
+    "never-answers",
+    "ignores-term",
+    "exits",
+    "is-killed",
+    "closes-output",
+    "garbage",
+    "noise",
+    "wrong-id",
+    "answers-twice",
+    "grandchild",
+    "refuses",
+    "bad-result",
+    "fails",
+    "fails-silently",
+    "own-timeout",
+    "does-not-know",
+    "leaks",
+    "leaks-as-known",
+    "exits-with-leftovers",
+    "always-green",
+    "other-keyword",
+    "look-around",
+    "unknown-type",
+    "refuses-initialize",
+    "crashes-on-cleanup",
+    "hangs-at-shutdown",
+    "ends-with-3",
+    "dies-at-start",
+    "never-starts",
+    "starts-slowly",
+    "missing",
+    "optional",
+];
+
+const FEATURE: &str = "\
+Feature: Fixture
+
+  Scenario: 1.1 - Work
+    Given everything is prepared
+    And the 'a' process is ready
+    When the 'a' process works
+    Then the 'b' process agrees
+    And it agrees
+";
+
+/// A project in a temporary folder.
+pub struct Project {
+    folder: tempfile::TempDir,
+}
+
+/// What the runner printed and how it ended.
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+    pub took: Duration,
+}
+
+impl Ran {
+    /// Both outputs, for assertion messages.
+    pub fn text(&self) -> String {
+        format!(
+            "exit code {}\n--- out\n{}--- err\n{}",
+            self.code, self.out, self.err
+        )
+    }
+
+    pub fn assert(&self, code: i32, fragment: &str) {
+        let found = self.out.contains(fragment) || self.err.contains(fragment);
+        assert!(
+            self.code == code && found,
+            "expected {code} and {fragment:?}\n{}",
+            self.text()
+        );
+    }
+}
+
+impl Project {
+    /// A project with the fixture in every mode as platforms, and one scenario.
+    pub fn new() -> Project {
+        let project = Project {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir(project.path("features")).unwrap();
+        fs::create_dir(project.path("pids")).unwrap();
+        project.write("features/01-Fixture.feature", FEATURE);
+        project.write("harmony.toml", &configuration(&MODES));
+        project
+    }
+
+    /// Takes all platforms but these out of the configuration.
+    pub fn only(&self, modes: &[&str]) {
+        self.write("harmony.toml", &configuration(modes));
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    pub fn write(&self, relative: &str, text: &str) {
+        fs::write(self.path(relative), text).unwrap();
+    }
+
+    /// Adds to the configuration.
+    pub fn configure(&self, text: &str) {
+        let old = fs::read_to_string(self.path("harmony.toml")).unwrap();
+        self.write("harmony.toml", &format!("{old}\n{text}"));
+    }
+
+    /// Sets a limit to a number of seconds; by default all are wide.
+    pub fn limit(&self, name: &str, seconds: f64) {
+        let old = fs::read_to_string(self.path("harmony.toml")).unwrap();
+        let line = old
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} =")))
+            .unwrap();
+        self.write(
+            "harmony.toml",
+            &old.replace(line, &format!("{name} = {seconds}")),
+        );
+    }
+
+    /// Replaces the feature file by one scenario with these steps.
+    pub fn steps(&self, steps: &[&str]) {
+        let text = format!("Feature: F\nScenario: 1.1 - S\n{}\n", steps.join("\n"));
+        self.write("features/01-Fixture.feature", &text);
+    }
+
+    /// The runner, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harmony"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("PIDS", self.path("pids"))
+            .env_remove("HARMONY_CONFIG")
+            .env_remove("HARMONY_INVOKED_AS")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the runner to its end; nothing that it started may be left then.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let began = Instant::now();
+        let output = self.command(arguments).output().unwrap();
+        self.ended(output, began.elapsed())
+    }
+
+    /// What became of a runner that has ended.
+    pub fn ended(&self, output: Output, took: Duration) -> Ran {
+        let ran = Ran {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+            took,
+        };
+        for (what, pid) in self.pids() {
+            let process = PathBuf::from(format!("/proc/{pid}"));
+            assert!(
+                !process.exists(),
+                "{what} {pid} is left over\n{}",
+                ran.text()
+            );
+        }
+        ran
+    }
+
+    /// What the fixture recorded: a word and a process id each.
+    pub fn pids(&self) -> Vec<(String, u32)> {
+        let entries = fs::read_dir(self.path("pids")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let split = |name: String| {
+            let (what, pid) = name.rsplit_once('-').unwrap();
+            (what.to_owned(), pid.parse().unwrap())
+        };
+        names.map(split).collect()
+    }
+
+    /// Waits until a fixture has recorded `what`.
+    pub fn wait_for(&self, what: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.pids().iter().any(|(found, _)| found == what) {
+            assert!(
+                Instant::now() < deadline,
+                "no process has recorded {what:?}"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn configuration(modes: &[&str]) -> String {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/step_server.py");
+    let mut text = "features = \"features\"\noutput = \"out\"\n\
+        [limits]\nstart = 30\nstep = 30\nexecution = 60\nshutdown = 15\nsetup = 30\n"
+        .to_owned();
+    for mode in modes {
+        let command = match *mode {
+            "missing" => "[\"./no-such-program\"]".to_owned(),
+            "optional" => "[\"${NO_SUCH_VARIABLE}\"]\noptional = true".to_owned(),
+            mode => format!("[\"python3\", \"{}\", \"{mode}\"]", fixture.display()),
+        };
+        text.push_str(&format!("[platforms.{mode}]\ncommand = {command}\n"));
+    }
+    if modes.contains(&"leaks-as-known") {
+        text.push_str("[platforms.leaks-as-known.leaves-as]\na = [\"zbt-leaks-as-known*\"]\n");
+    }
+    text
+}

@@ -1,0 +1,79 @@
+//! Set-up commands run when they have to, and only then.
+
+use crate::project::Project;
+
+const SCRIPT: &str = "\
+#!/bin/sh
+echo run >> count
+echo working on it
+cat > server <<END
+#!/bin/sh
+exec python3 FIXTURE honest
+END
+chmod +x server
+";
+
+fn project() -> Project {
+    let project = Project::new();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/step_server.py");
+    project.write("make.sh", &SCRIPT.replace("FIXTURE", fixture));
+    project.configure(
+        "[platforms.made]\ncommand = [\"./server\"]\n\
+         [platforms.made.setup]\ncommand = [\"sh\", \"make.sh\"]\ninputs = [\"make.sh\"]\nproduct = \"./server\"\n",
+    );
+    project
+}
+
+fn count(project: &Project) -> usize {
+    let text = std::fs::read_to_string(project.path("count")).unwrap_or_default();
+    text.lines().count()
+}
+
+#[test]
+fn it_runs_when_something_changed() {
+    let project = project();
+    project.run(&["run", "honest"]).assert(0, "1 passed");
+    assert_eq!(count(&project), 0, "nobody needs it");
+    let first = project.run(&["run", "made"]);
+    first.assert(0, "setting up made");
+    assert!(!first.text().contains("working on it"), "{}", first.text());
+    let second = project.run(&["run", "made"]);
+    second.assert(0, "1 passed");
+    assert!(!second.text().contains("setting up"), "{}", second.text());
+    assert_eq!(count(&project), 1);
+    std::fs::remove_file(project.path("server")).unwrap();
+    project
+        .run(&["run", "-v", "made"])
+        .assert(0, "| working on it");
+    assert_eq!(count(&project), 2);
+    let script = std::fs::read_to_string(project.path("make.sh")).unwrap();
+    project.write("make.sh", &format!("{script}# changed\n"));
+    project.run(&["run", "made"]).assert(0, "1 passed");
+    assert_eq!(count(&project), 3);
+}
+
+#[test]
+fn two_runs_take_turns() {
+    let project = project();
+    let both = [0, 1].map(|_| project.command(&["run", "made"]).spawn().unwrap());
+    for child in both {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(count(&project), 1);
+}
+
+#[test]
+fn a_failure_is_shown_with_its_output() {
+    let project = project();
+    project.write(
+        "make.sh",
+        "echo step one\necho no compiler here >&2\nexit 9\n",
+    );
+    let ran = project.run(&["run", "made_honest", "1.1"]);
+    ran.assert(3, "`sh make.sh` exited with code 9");
+    ran.assert(3, "no compiler here");
+    project.write("make.sh", "exit 0\n");
+    let ran = project.run(&["run", "made"]);
+    ran.assert(3, "`sh make.sh` succeeded but did not make");
+}
