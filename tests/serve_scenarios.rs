@@ -6,11 +6,13 @@ mod serve_support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use gherkin::{Feature, GherkinEnv, Step};
 use regex::Regex;
 use serde_json::{Value, json};
 use serve_support::{Run, StepServer};
+use zerobuffer::{BufferConfig, BufferName, Reader};
 
 /// Whether each role has a process of its own.
 #[derive(Clone, Copy, PartialEq)]
@@ -75,6 +77,9 @@ impl Orchestrator {
     }
 }
 
+/// Held for writing by a scenario that takes times, so that no other one runs meanwhile.
+static ALONE: RwLock<()> = RwLock::new(());
+
 fn role_of(step: &Step) -> Option<String> {
     let role = Regex::new(r"^the '([^']+)' process ").unwrap();
     Some(role.captures(&step.value)?[1].to_owned())
@@ -95,6 +100,9 @@ fn run_scenario(file: &str, id: &str, hosting: Hosting) {
         .iter()
         .find(|scenario| scenario.name.starts_with(&format!("{id} - ")))
         .unwrap();
+    let exclusive = scenario.tags.iter().any(|tag| tag == "exclusive");
+    let _alone = exclusive.then(|| ALONE.write().unwrap_or_else(PoisonError::into_inner));
+    let _together = (!exclusive).then(|| ALONE.read().unwrap_or_else(PoisonError::into_inner));
     let background = feature.background.iter().flat_map(|b| &b.steps);
     let steps: Vec<&Step> = background.chain(&scenario.steps).collect();
     let mut roles: Vec<String> = steps.iter().filter_map(|step| role_of(step)).collect();
@@ -180,6 +188,7 @@ fn scenario_13_4() {
 
 /// Steps up to the one that has to fail, in the process of the first role, or of both.
 fn expect_failure(steps: &[(&str, &str)], expected: &str) {
+    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let run = Run::new();
     let mut server = StepServer::start(&run, &[]);
     let (last, before) = steps.split_last().unwrap();
@@ -336,6 +345,26 @@ fn metadata_and_text_frames_arrive() {
         "Then",
         "the 'reader' process should read frame with data 'alive'",
     );
+    assert!(server.end().success());
+    run.assert_nothing_left();
+}
+
+#[test]
+fn a_client_whose_server_never_attaches_is_not_connected() {
+    let run = Run::new();
+    let name = format!("c_{}_{}_request", run.host_pid, run.feature_id);
+    let config = BufferConfig::new(64, 4096);
+    let requests = Reader::create(&BufferName::new(name).unwrap(), &config).unwrap();
+    let mut server = StepServer::start(&run, &[]);
+    let failure = server.fail(
+        "When",
+        "the 'client' process creates duplex channel client 'c'",
+    );
+    assert!(
+        failure.contains("expected the server to attach"),
+        "{failure}"
+    );
+    drop(requests);
     assert!(server.end().success());
     run.assert_nothing_left();
 }

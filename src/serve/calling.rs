@@ -5,10 +5,16 @@ use std::time::{Duration, Instant};
 
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::pattern;
-use crate::duplex::DuplexClient;
+use crate::duplex::{ChannelName, ClientOptions, DuplexClient};
 
 /// How long a step waits for one response.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the server may take to attach to the response buffer.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often that is looked at.
+const ATTACH_TICK: Duration = Duration::from_millis(1);
 
 /// How much longer than its lower bound a measured time may be.
 const TIME_SLACK: Duration = Duration::from_millis(100);
@@ -32,14 +38,31 @@ struct History {
 }
 
 impl CallingEnd {
-    /// A client that has sent nothing yet.
-    pub fn new(client: DuplexClient) -> Self {
-        CallingEnd {
+    /// Connects, waiting for the server, and for it to attach to the response buffer as well: some
+    /// servers look for that every 100 ms, which would count into the time of the first response.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`DuplexClient::connect`], or if the server does not attach in time.
+    pub fn connect(channel: &ChannelName) -> Result<Self, Failure> {
+        let mut client = DuplexClient::connect(channel, ClientOptions::default())?;
+        let begun = Instant::now();
+        while !client.is_server_connected() {
+            if begun.elapsed() > ATTACH_TIMEOUT {
+                return Err(Failure::new(format!(
+                    "expected the server to attach to '{}', but it did not within \
+                     {ATTACH_TIMEOUT:?}",
+                    channel.response()
+                )));
+            }
+            std::thread::sleep(ATTACH_TICK);
+        }
+        Ok(CallingEnd {
             client,
             history: History::default(),
             first_sent: None,
             total_time: None,
-        }
+        })
     }
 
     /// Sends one request.

@@ -353,6 +353,11 @@ mod tests {
         }
         let end = reader.read(Duration::from_secs(5));
         assert!(matches!(end, Err(Error::WriterDead { .. })), "{end:?}");
+        // The writer is closed a moment before its thread is seen to have ended.
+        let begun = Instant::now();
+        while matches!(writing.state, State::Background(_)) && begun.elapsed() < WRITE_TIMEOUT {
+            writing.settle();
+        }
         let failure = writing.write(b"x").unwrap_err();
         assert!(
             failure.to_string().contains("all frames were written"),

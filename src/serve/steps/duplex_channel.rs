@@ -5,7 +5,7 @@ use std::time::Duration;
 use cucumber::{given, then, when};
 
 use crate::BufferConfig;
-use crate::duplex::{ClientOptions, DuplexClient, ServerOptions};
+use crate::duplex::ServerOptions;
 use crate::serve::calling::CallingEnd;
 use crate::serve::failure::{StepOutcome, expect_equal};
 use crate::serve::pattern;
@@ -85,8 +85,8 @@ fn creates_client(world: &mut World, role: String, channel: String) -> StepOutco
     let name = world.channel_name(&channel)?;
     world.registry().note_reader(name.response());
     world.registry().note_writer(name.request());
-    let client = DuplexClient::connect(&name, ClientOptions::default())?;
-    world.clients.add(&role, &channel, CallingEnd::new(client));
+    let calling = CallingEnd::connect(&name)?;
+    world.clients.add(&role, &channel, calling);
     Ok(())
 }
 
