@@ -139,8 +139,21 @@ TEST(semaphores_replaced_after_attaching_are_followed) {
     const auto fresh = Semaphore::create(other.name, other.name.data_semaphore());
     // Posted on the old one, which nobody waits on any more.
     writer.write(bytes("x"));
+    writer.write(bytes("y"));
     check_equal(0, fresh->value());
     writer.check_reader();
+    check_equal(2, fresh->value());
+    ::sem_unlink(other.name.data_semaphore().c_str());
+}
+
+TEST(a_semaphore_replaced_before_the_first_frame_is_not_posted) {
+    Altered other;
+    Writer writer = Writer::connect(other.name);
+    ::sem_unlink(other.name.data_semaphore().c_str());
+    const auto fresh = Semaphore::create(other.name, other.name.data_semaphore());
+    writer.check_reader();
+    check_equal(0, fresh->value());
+    writer.write(bytes("x"));
     check_equal(1, fresh->value());
     ::sem_unlink(other.name.data_semaphore().c_str());
 }

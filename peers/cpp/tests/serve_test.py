@@ -66,11 +66,14 @@ class ServeTest(unittest.TestCase):
 
     def tearDown(self):
         for server in self.servers:
-            if server.process.poll() is None:
+            server.process.stdin.close()
+            try:
+                server.process.wait(10)
+            finally:
                 server.process.kill()
                 server.process.wait()
-            server.process.stdin.close()
-            server.process.stdout.close()
+                server.process.stdout.close()
+        self.assertEqual([], self.files())
 
     def start(self, *arguments):
         env = {"HARMONY_HOST_PID": self.run_id[0], "HARMONY_FEATURE_ID": self.run_id[1]}

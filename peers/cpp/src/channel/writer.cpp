@@ -81,6 +81,8 @@ private:
     std::uint64_t next_sequence_ = 1;
     bool lent_ = false;
     TimePoint next_check_{};
+    // Frames told of before the reader read its first: those may have been told of in vain.
+    std::uint64_t posts_ = 0;
 };
 
 WriterCore::WriterCore(const BufferName& name, const WriterOptions& options)
@@ -126,12 +128,13 @@ void WriterCore::load_position() {
 }
 
 // Some readers replace leftover semaphores after their segment is there to be attached to. What
-// was posted on the old one is posted once more, as the reader never saw it.
+// was posted on the old one is posted again, as the reader never saw it; but not more than that: a
+// stock reader takes a post without a frame for a wrap marker, and never recovers.
 void WriterCore::follow_replaced_semaphores() {
     if (replaced(data_.path(), data_.identity())) {
         if (auto fresh = Semaphore::open(name_, name_.data_semaphore())) {
             data_ = std::move(*fresh);
-            data_.post();
+            for (std::uint64_t post = 0; post < posts_; ++post) data_.post();
         }
     }
     if (replaced(space_.path(), space_.identity())) {
@@ -212,6 +215,7 @@ void WriterCore::commit(const Placement& placement, std::uint64_t sequence, std:
     field(Field::payload_write_pos).store(ring_.position(), std::memory_order_release);
     field(Field::payload_written_count).store(written_count_, std::memory_order_release);
     data_.post();
+    if (field(Field::payload_read_count).load(std::memory_order_relaxed) == 0) ++posts_;
     next_sequence_ = sequence + 1;
 }
 
