@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -85,6 +86,8 @@ pub struct StepServer {
     /// Process id.
     pub pid: i32,
     client: Option<Client>,
+    /// Whether a call was made and not answered.
+    busy: AtomicBool,
     exit: watch::Receiver<Option<Exit>>,
     spawner: Spawner,
     tail: Arc<Mutex<VecDeque<String>>>,
@@ -159,6 +162,7 @@ impl StepServer {
                 stdout.map_err(pipe_error)?,
                 stdin.map_err(pipe_error)?,
             )),
+            busy: AtomicBool::new(false),
             exit: child.exit,
             spawner: spawner.clone(),
             tail,
@@ -186,6 +190,8 @@ impl StepServer {
         let Some(client) = &self.client else {
             return Err(self.gone().await);
         };
+        // Stays set where the call is given up, by its limit or by whoever waits for it.
+        self.busy.store(true, Ordering::Relaxed);
         let answer = client.call(method, params, limit);
         tokio::pin!(answer);
         let answer = tokio::select! {
@@ -199,6 +205,8 @@ impl StepServer {
                 }
             }
         };
+        let answered = !matches!(answer, Err(CallError::NoAnswer { .. }));
+        self.busy.store(!answered, Ordering::Relaxed);
         match answer {
             Ok(result) => Ok(result),
             Err(error @ CallError::Closed { .. }) => {
@@ -228,6 +236,11 @@ impl StepServer {
         let ended = exit.wait_for(Option::is_some).await;
         let ended = ended.expect("the reaper sets the exit before it lets go of the sender");
         ended.clone().expect("waited for it to be set")
+    }
+
+    /// Whether it has not answered a call, so that it may not answer another either.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// How it ended, if it has.
