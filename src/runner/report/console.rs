@@ -75,6 +75,15 @@ impl Console {
         }
     }
 
+    /// Says on standard error what the user is waiting for.
+    fn notice(&self, text: &str) {
+        let say = || eprintln!("{text}");
+        match &self.bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
+    }
+
     fn lines(&mut self, indent: &str, text: &str) {
         for line in text.lines() {
             self.line(&format!("{indent}{line}"));
@@ -217,13 +226,12 @@ impl Reporter for Console {
             }
             Event::Warning(text) => self.warnings.push(text.clone()),
             Event::Note(text) if verbose => self.lines("", text),
-            Event::SetupStarted { platform } => {
-                let say = || eprintln!("setting up {platform} …");
-                match &self.bar {
-                    Some(bar) => bar.suspend(say),
-                    None => say(),
-                }
+            Event::SetupAwaited { platform } => {
+                self.notice(&format!(
+                    "another run is setting up {platform}; waiting for it …"
+                ));
             }
+            Event::SetupStarted { platform } => self.notice(&format!("setting up {platform} …")),
             Event::SetupFinished {
                 platform,
                 took,
