@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::config::Limits;
 use super::platform::Platform;
 use super::spawn::{Exit, Spawner};
+use super::terminal::warn;
 use crate::rpc::client::{CallError, Client};
 use crate::rpc::message::method;
 
@@ -350,7 +351,7 @@ async fn keep(stderr: ChildStderr, mut log: File, tail: Arc<Mutex<VecDeque<Strin
             Ok(_) => {}
         }
         if let Err(error) = log.write_all(&line) {
-            eprintln!("harmony: a log file cannot be written: {error}");
+            warn(&format!("harmony: a log file cannot be written: {error}"));
         }
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);

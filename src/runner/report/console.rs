@@ -10,6 +10,7 @@ use owo_colors::{OwoColorize, Style};
 use super::matrix;
 use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, Reporter};
 use crate::runner::outcome::Outcome;
+use crate::runner::terminal::warn;
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +78,7 @@ impl Console {
 
     /// Says on standard error what the user is waiting for.
     fn notice(&self, text: &str) {
-        let say = || eprintln!("{text}");
+        let say = || warn(text);
         match &self.bar {
             Some(bar) => bar.suspend(say),
             None => say(),
