@@ -20,6 +20,11 @@ pub enum Event {
     Warning(String),
     /// Something a curious user wants to know.
     Note(String),
+    /// Another run is setting a platform up, which is waited for.
+    SetupAwaited {
+        /// The platform.
+        platform: String,
+    },
     /// A platform's set-up command is running.
     SetupStarted {
         /// The platform.

@@ -418,11 +418,7 @@ impl Running<'_> {
                 .map(|index| self.failed_step(index)),
             ..Ended::default()
         };
-        // A server that hangs in a step would let `cleanup` wait as well.
-        let hangs =
-            |fault: &Fault| matches!(fault.outcome, Outcome::TimedOut | Outcome::Interrupted);
-        let in_order = !fault.as_ref().is_some_and(hangs);
-        let complaints = self.end_all(in_order).await;
+        let complaints = self.end_all().await;
         for server in &mut self.ended {
             let who = server.who();
             let odd = |what: String| format!("{who} sent {what}");
@@ -455,19 +451,20 @@ impl Running<'_> {
     }
 
     /// Ends every process that is left; yields what was wrong with their ends.
-    async fn end_all(&mut self, in_order: bool) -> Vec<String> {
+    async fn end_all(&mut self) -> Vec<String> {
         let limit = self.stage.config.limits.shutdown;
         let mut servers: Vec<_> = std::mem::take(&mut self.servers).into_values().collect();
         let endings = servers.iter_mut().map(|server| async move {
             if server.exit().is_some() {
                 return (true, Vec::new());
             }
-            if in_order {
-                let farewell = server.shut_down(limit).await;
-                return (!farewell.in_order, farewell.complaints);
+            // One that hangs in a step would let `cleanup` wait as well.
+            if server.is_busy() {
+                server.end(limit).await;
+                return (true, Vec::new());
             }
-            server.end(limit).await;
-            (true, Vec::new())
+            let farewell = server.shut_down(limit).await;
+            (!farewell.in_order, farewell.complaints)
         });
         let mut complaints = Vec::new();
         for (killed, complaint) in join_all(endings).await {

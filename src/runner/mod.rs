@@ -42,4 +42,5 @@ pub mod session;
 pub mod setup;
 pub mod snippet;
 pub mod spawn;
+pub mod terminal;
 pub mod workload;

@@ -162,10 +162,12 @@ pub fn skipped(execution: &Execution) -> Option<&'static str> {
     None
 }
 
-/// Whether an execution has a step that no platform asked so far defines.
+/// Whether an execution whose platforms all answered has a step that none asked so far defines.
 fn has_unknown_step(execution: &Execution, catalogues: &Catalogues) -> bool {
+    let answered = |platform: &String| matches!(catalogues.get(platform), Some(Ok(_)));
     let steps = &execution.scenario.steps;
-    steps.iter().any(|step| is_undefined(step, catalogues))
+    execution.platforms.iter().all(answered)
+        && steps.iter().any(|step| is_undefined(step, catalogues))
 }
 
 fn is_undefined(step: &RoutedStep, catalogues: &Catalogues) -> bool {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::config::Limits;
 use super::platform::Platform;
 use super::spawn::{Exit, Spawner};
+use super::terminal::warn;
 use crate::rpc::client::{CallError, Client};
 use crate::rpc::message::method;
 
@@ -85,6 +87,8 @@ pub struct StepServer {
     /// Process id.
     pub pid: i32,
     client: Option<Client>,
+    /// Whether a call was made and not answered.
+    busy: AtomicBool,
     exit: watch::Receiver<Option<Exit>>,
     spawner: Spawner,
     tail: Arc<Mutex<VecDeque<String>>>,
@@ -159,6 +163,7 @@ impl StepServer {
                 stdout.map_err(pipe_error)?,
                 stdin.map_err(pipe_error)?,
             )),
+            busy: AtomicBool::new(false),
             exit: child.exit,
             spawner: spawner.clone(),
             tail,
@@ -186,6 +191,8 @@ impl StepServer {
         let Some(client) = &self.client else {
             return Err(self.gone().await);
         };
+        // Stays set where the call is given up, by its limit or by whoever waits for it.
+        self.busy.store(true, Ordering::Relaxed);
         let answer = client.call(method, params, limit);
         tokio::pin!(answer);
         let answer = tokio::select! {
@@ -199,6 +206,8 @@ impl StepServer {
                 }
             }
         };
+        let answered = !matches!(answer, Err(CallError::NoAnswer { .. }));
+        self.busy.store(!answered, Ordering::Relaxed);
         match answer {
             Ok(result) => Ok(result),
             Err(error @ CallError::Closed { .. }) => {
@@ -228,6 +237,11 @@ impl StepServer {
         let ended = exit.wait_for(Option::is_some).await;
         let ended = ended.expect("the reaper sets the exit before it lets go of the sender");
         ended.clone().expect("waited for it to be set")
+    }
+
+    /// Whether it has not answered a call, so that it may not answer another either.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// How it ended, if it has.
@@ -337,7 +351,7 @@ async fn keep(stderr: ChildStderr, mut log: File, tail: Arc<Mutex<VecDeque<Strin
             Ok(_) => {}
         }
         if let Err(error) = log.write_all(&line) {
-            eprintln!("harmony: a log file cannot be written: {error}");
+            warn(&format!("harmony: a log file cannot be written: {error}"));
         }
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,6 +20,7 @@ use super::report::console::Verbosity;
 use super::route::RoutedScenario;
 use super::run::run;
 use super::spawn::Spawner;
+use super::terminal::{say, warn};
 use super::workload::Workload;
 
 /// Runs the command and says how it ended.
@@ -27,7 +28,7 @@ pub fn main(cli: Cli) -> Exit {
     match run_command(&cli) {
         Ok(exit) => exit,
         Err(Refusal(exit, why)) => {
-            anstream::eprintln!("harmony: {why}");
+            warn(&format!("harmony: {why}"));
             exit
         }
     }
@@ -77,8 +78,11 @@ fn list(work: &Workload) -> Exit {
             .iter()
             .map(|tag| format!(" @{tag}"))
             .collect();
-        anstream::println!("{id:6} {} ({roles}){tags}", scenario.scenario.name);
-        anstream::println!("       {}", combinations.join(" "));
+        say(&format!(
+            "{id:6} {} ({roles}){tags}",
+            scenario.scenario.name
+        ));
+        say(&format!("       {}", combinations.join(" ")));
         rest = &rest[same..];
     }
     Exit::Green
@@ -117,7 +121,7 @@ fn with_stage(
             .await
             .is_err()
         {
-            eprintln!("harmony: some of the processes that were started cannot be ended");
+            warn("harmony: some of the processes that were started cannot be ended");
         }
         Ok(exit)
     })
@@ -138,8 +142,8 @@ fn watch_signals(stage: &Stage<'_>) -> std::io::Result<()> {
                 spawner.kill_all();
                 std::process::exit(Exit::Interrupted as i32);
             }
-            eprintln!("harmony: ending what runs; once more to end at once");
             token.cancel();
+            warn("harmony: ending what runs; once more to end at once");
         }
     });
     Ok(())
@@ -167,14 +171,14 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
                         format!(" ({count} step(s) defined under another keyword, or unclear)")
                     }
                 };
-                anstream::println!("can run         {execution}{note}");
+                say(&format!("can run         {execution}{note}"));
             }
             Judgement::Not(fault) => {
-                anstream::println!(
+                say(&format!(
                     "{:15} {execution}: {}",
                     fault.outcome.words(),
                     fault.message
-                );
+                ));
                 outcomes.push(fault.outcome);
             }
         }
@@ -230,11 +234,11 @@ fn doctor(cli: &Cli, config: Config, names: &[String]) -> Result<Exit, Refusal> 
                     ("ill", why)
                 }
             };
-            anstream::println!(
+            say(&format!(
                 "{:10} {word}: {text} ({:.3} s)",
                 platform.name,
                 took.as_secs_f64()
-            );
+            ));
         }
         exit
     })

@@ -136,10 +136,8 @@ async fn lock(path: &Path, platform: &Platform, events: &Events) -> Result<Flock
             Err((_, error)) => return Err(failed(&error)),
         }
         if !told {
-            let name = &platform.name;
-            events.emit(Event::Warning(format!(
-                "another run is setting up {name}; waiting for it"
-            )));
+            let platform = platform.name.clone();
+            events.emit(Event::SetupAwaited { platform });
             told = true;
         }
         tokio::time::sleep(LOCK_PAUSE).await;

@@ -17,6 +17,8 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use tokio::sync::{oneshot, watch};
 
+use super::terminal::warn;
+
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
@@ -151,7 +153,9 @@ impl Spawner {
 fn send(pid: i32, signal: Signal) {
     match killpg(Pid::from_raw(pid), signal) {
         Ok(()) | Err(Errno::ESRCH) => {}
-        Err(error) => eprintln!("harmony: {signal} to process group {pid}: {error}"),
+        Err(error) => warn(&format!(
+            "harmony: {signal} to process group {pid}: {error}"
+        )),
     }
 }
 

@@ -69,6 +69,23 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_signal_counts_when_nobody_reads_any_more() {
+    let project = Project::new();
+    let mut child = project
+        .command(&["run", "never-answers_honest"])
+        .spawn()
+        .unwrap();
+    project.wait_for("hangs");
+    drop((child.stdout.take(), child.stderr.take()));
+    send(&child, Signal::SIGINT);
+    let began = Instant::now();
+    let ran = project.ended(child.wait_with_output().unwrap(), began.elapsed());
+    assert_eq!(ran.code, 130);
+    let seconds = ran.took.as_secs_f64();
+    assert!(seconds < 10.0, "not by a limit: {seconds} s");
+}
+
+#[test]
 fn a_killed_runner_leaves_no_step_server() {
     let project = Project::new();
     let mut child = project

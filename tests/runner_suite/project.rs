@@ -158,7 +158,7 @@ impl Project {
         self.ended(output, began.elapsed())
     }
 
-    /// What became of a runner that has ended.
+    /// What became of a runner that has ended; no process and no file may be left.
     pub fn ended(&self, output: Output, took: Duration) -> Ran {
         let ran = Ran {
             code: output.status.code().unwrap_or(-1),
@@ -171,6 +171,14 @@ impl Project {
             assert!(
                 !process.exists(),
                 "{what} {pid} is left over\n{}",
+                ran.text()
+            );
+        }
+        let touched = fs::read_to_string(self.path("touched")).unwrap_or_default();
+        for path in touched.lines() {
+            assert!(
+                !Path::new(path).exists(),
+                "{path} is left over\n{}",
                 ran.text()
             );
         }

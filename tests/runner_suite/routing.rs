@@ -138,4 +138,6 @@ fn a_death_beside_the_step_ends_the_scenario_at_once() {
     let ran = project.ended(child.wait_with_output().unwrap(), began.elapsed());
     ran.assert(1, &format!("the b (honest, pid {b}) was killed by SIGKILL"));
     ran.assert(1, "1 crashed");
+    let seconds = ran.took.as_secs_f64();
+    assert!(seconds < 10.0, "not at once, but after {seconds} s");
 }

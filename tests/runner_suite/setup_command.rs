@@ -1,5 +1,7 @@
 //! Set-up commands run when they have to, and only then.
 
+use std::io::{BufRead, BufReader};
+
 use crate::project::Project;
 
 const SCRIPT: &str = "\
@@ -55,8 +57,22 @@ fn it_runs_when_something_changed() {
 #[test]
 fn two_runs_take_turns() {
     let project = project();
-    let both = [0, 1].map(|_| project.command(&["run", "made"]).spawn().unwrap());
-    for child in both {
+    let script = std::fs::read_to_string(project.path("make.sh")).unwrap();
+    let waits = "while ! test -e go; do sleep 0.02; done\n";
+    project.write("make.sh", &format!("{script}{waits}"));
+    let begin = |says: &str| {
+        let mut child = project.command(&["run", "made"]).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, says);
+        child
+    };
+    let first = begin("setting up made …\n");
+    let second = begin("another run is setting up made; waiting for it …\n");
+    project.write("go", "");
+    for child in [first, second] {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }

@@ -10,6 +10,7 @@ use owo_colors::{OwoColorize, Style};
 use super::matrix;
 use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, Reporter};
 use crate::runner::outcome::Outcome;
+use crate::runner::terminal::warn;
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +73,15 @@ impl Console {
         match &self.bar {
             Some(bar) => bar.suspend(write),
             None => write(),
+        }
+    }
+
+    /// Says on standard error what the user is waiting for.
+    fn notice(&self, text: &str) {
+        let say = || warn(text);
+        match &self.bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
         }
     }
 
@@ -217,13 +227,12 @@ impl Reporter for Console {
             }
             Event::Warning(text) => self.warnings.push(text.clone()),
             Event::Note(text) if verbose => self.lines("", text),
-            Event::SetupStarted { platform } => {
-                let say = || eprintln!("setting up {platform} …");
-                match &self.bar {
-                    Some(bar) => bar.suspend(say),
-                    None => say(),
-                }
+            Event::SetupAwaited { platform } => {
+                self.notice(&format!(
+                    "another run is setting up {platform}; waiting for it …"
+                ));
             }
+            Event::SetupStarted { platform } => self.notice(&format!("setting up {platform} …")),
             Event::SetupFinished {
                 platform,
                 took,
