@@ -10,6 +10,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use serve_support::{PATIENCE, Run, StepServer, frame, step_params};
 
@@ -359,6 +361,21 @@ fn the_end_of_the_input_releases_everything_while_a_step_hangs() {
         begun.elapsed()
     );
     run.assert_nothing_left();
+}
+
+#[test]
+fn signals_release_everything_also_while_a_step_hangs() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let run = Run::new();
+        let mut server = StepServer::start(&run, &[]);
+        hang(&mut server);
+        server.await_error_line(HANG);
+        assert!(!run.leftovers().is_empty());
+        let pid = Pid::from_raw(server.child.id().try_into().unwrap());
+        kill(pid, signal).unwrap();
+        assert_eq!(server.wait().code(), Some(128 + signal as i32));
+        run.assert_nothing_left();
+    }
 }
 
 #[test]

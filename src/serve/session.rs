@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, raise};
+use nix::sys::signal::{SigSet, Signal, raise};
 
 use super::executor::Executor;
 use super::logs;
 use super::methods::{self, LAST_METHODS};
+use super::registry::Registry;
 use super::stdio;
 use crate::rpc::message::method;
 use crate::rpc::server::{self, End};
@@ -23,8 +24,11 @@ pub struct Options {
     pub step_timeout: Duration,
 }
 
-/// Serves steps over standard input and output until the input ends or `shutdown` is called;
-/// everything is released by then.
+/// The signals by which a process is asked to end.
+const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+
+/// Serves steps over standard input and output until the input ends, `shutdown` is called or a
+/// signal asks the process to end; everything is released by then.
 ///
 /// Takes over the standard streams, the process's log records and its panic hook.
 pub fn run(options: &Options) -> ExitCode {
@@ -36,6 +40,11 @@ pub fn run(options: &Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Before any thread is started, so that all of them leave these signals to one.
+    if let Err(error) = ending_signals().thread_block() {
+        tracing::error!("cannot hold back signals: {error}");
+        return ExitCode::FAILURE;
+    }
     let logs = logs::install();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -48,6 +57,10 @@ pub fn run(options: &Options) -> ExitCode {
         }
     };
     let executor = Arc::new(Executor::new(options.step_timeout, logs));
+    if let Err(error) = end_on_signals(Arc::clone(executor.registry())) {
+        tracing::error!("cannot wait for signals: {error}");
+        return ExitCode::FAILURE;
+    }
     runtime.block_on(serve(executor, streams))
 }
 
@@ -78,6 +91,27 @@ async fn serve(executor: Arc<Executor>, streams: stdio::FrameStreams) -> ExitCod
         End::Closed | End::Answered(_) => ExitCode::SUCCESS,
         End::Broken(_) => ExitCode::FAILURE,
     }
+}
+
+fn ending_signals() -> SigSet {
+    ENDING.into_iter().collect()
+}
+
+/// Has a thread wait for a signal, whatever the others are doing, and end the process as a shell
+/// would say it: status 128 and the signal's number.
+fn end_on_signals(registry: Arc<Registry>) -> std::io::Result<()> {
+    let wait = move || match ending_signals().wait() {
+        Ok(signal) => {
+            tracing::warn!("ended by {signal}");
+            registry.release();
+            std::process::exit(128 + signal as i32);
+        }
+        Err(error) => tracing::error!("cannot wait for signals: {error}"),
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait)
+        .map(drop)
 }
 
 /// Dies as by an accident: nothing is released.
