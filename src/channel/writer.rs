@@ -185,6 +185,23 @@ impl Writer {
         Ok(placement)
     }
 
+    /// Waits until all that was ever written has been read and given back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotReady`] after the timeout; [`Error::ReaderDead`].
+    pub(crate) fn wait_until_read(&mut self, timeout: Duration) -> Result<()> {
+        let capacity = self.segment().capacity();
+        match self.wait_for_space(capacity, timeout) {
+            Err(Error::BufferFull { name, waited, .. }) => Err(Error::NotReady {
+                name,
+                why: "its reader has not dealt with what an earlier writer left",
+                waited,
+            }),
+            result => result,
+        }
+    }
+
     /// Looks whether the reader still lives.
     ///
     /// # Errors

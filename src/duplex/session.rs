@@ -9,16 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::request::{Content, Responder};
 use super::{ChannelName, DuplexError, HandlerError, Reply, Request, Result, ServerOptions};
-use crate::channel::{Deadline, Error, Frame, Interrupt, Reader, TICK, Writer, sweep};
+use crate::channel::{Error, Frame, Interrupt, Reader, TICK, Writer, sweep};
 
 /// How often a server without a client looks for one.
 const CLIENT_POLL: Duration = Duration::from_millis(20);
-
-/// How often a server looks for the response buffer of a client that has sent a request.
-const ATTACH_POLL: Duration = Duration::from_millis(1);
-
-/// How long a client that has sent its first request may take to have its response buffer ready.
-const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Session<H> {
     name: ChannelName,
@@ -213,19 +207,15 @@ where
 
     /// Attaches to the response buffer of the client that has just sent its first request; whether
     /// it has one.
+    ///
+    /// It is not waited for: a client makes it before it sends anything, so one that is not there
+    /// yet is not this client's.
     fn attach_anew(&mut self) -> Result<bool> {
         if self.responses.as_ref().is_some_and(Writer::is_current) {
             return Ok(true);
         }
         self.detach();
-        let deadline = Deadline::after(ATTACH_TIMEOUT);
-        while !self.try_attach()? {
-            if deadline.left().is_zero() || self.is_stopped() {
-                return Ok(false);
-            }
-            std::thread::sleep(ATTACH_POLL);
-        }
-        Ok(true)
+        self.try_attach()
     }
 
     fn look_after_client(&mut self) -> Result<()> {
