@@ -227,6 +227,8 @@ impl Writer {
         if self.loans.is_power_of_two() {
             self.attachment.check()?;
         }
+        // One that dies does so at any time, and a large buffer takes long to fill.
+        self.attachment.check_now_and_then()?;
         // It grows by one a frame, and must not reach its largest value.
         if self.loans.is_multiple_of(DRAIN_INTERVAL) {
             self.attachment.parts.space.drain();
