@@ -232,6 +232,27 @@ fn clients_come_one_after_another() {
 }
 
 #[test]
+fn metadata_that_makes_the_program_panic_costs_one_request() {
+    let name = channel("bad-metadata");
+    let (options, errors) = collect_errors(ServerOptions::default());
+    let server = echo_with(&name, options.on_init(|_| panic!("as it was told")));
+    let mut client = connect(&name);
+    client.set_metadata(b"bad").unwrap();
+    client.send(b"1").unwrap();
+    client.send(b"2").unwrap();
+    assert!(matches!(
+        client.receive(LONG),
+        Err(DuplexError::HandlerFailed { sequence: 1, .. })
+    ));
+    assert_eq!(answer(&mut client), (2, b"2".to_vec()));
+    assert!(server.is_running());
+    assert!(
+        errors.lock().unwrap()[0].contains("metadata, it panicked: as it was told"),
+        "{errors:?}"
+    );
+}
+
+#[test]
 fn a_client_waits_for_its_server() {
     let name = channel("late");
     let at_once = ClientOptions {

@@ -237,13 +237,23 @@ where
         self.has_begun = false;
     }
 
+    /// Tells the program what a client says of itself before its first request, `sequence`. If that
+    /// panics, it is this request that has failed.
+    fn tell_metadata(&mut self, metadata: &[u8], sequence: u64) -> Result<()> {
+        let on_init = AssertUnwindSafe(|| (self.options.on_init)(metadata));
+        catch_unwind(on_init).map_err(|panic| {
+            let why = format!("being told the metadata, {}", panic_message(&*panic));
+            handler_failed(self.name.as_str(), sequence, why)
+        })
+    }
+
     fn serve(&mut self, frame: Frame, requests: &Reader) -> Result<()> {
         if frame.sequence() == 1 {
             self.has_begun = self.attach_anew()?;
             if self.has_begun
                 && let Some(metadata) = requests.metadata()?
             {
-                (self.options.on_init)(&metadata);
+                self.tell_metadata(&metadata, frame.sequence())?;
             }
         }
         let channel = self.name.as_str();
@@ -264,6 +274,15 @@ where
     }
 }
 
+/// What becomes of a request whose handling failed.
+fn handler_failed(channel: &str, sequence: u64, why: String) -> DuplexError {
+    DuplexError::Handler {
+        channel: channel.to_owned(),
+        sequence,
+        why,
+    }
+}
+
 /// Has a request handled and sends the response under the request's number.
 fn answer<H>(channel: &str, handler: &H, frame: Frame, responder: Responder<'_>) -> Result<()>
 where
@@ -275,11 +294,7 @@ where
         frame,
         responder: Cell::new(Some(responder)),
     };
-    let failed = |why| DuplexError::Handler {
-        channel: channel.to_owned(),
-        sequence,
-        why,
-    };
+    let failed = |why| handler_failed(channel, sequence, why);
     // A handler that panics may leave what it owns in disorder, but nothing of the server's.
     let reply = catch_unwind(AssertUnwindSafe(|| handler(&request)))
         .map_err(|panic| failed(panic_message(&*panic)))?
