@@ -232,6 +232,27 @@ fn clients_come_one_after_another() {
 }
 
 #[test]
+fn metadata_that_makes_the_program_panic_costs_one_request() {
+    let name = channel("bad-metadata");
+    let (options, errors) = collect_errors(ServerOptions::default());
+    let server = echo_with(&name, options.on_init(|_| panic!("as it was told")));
+    let mut client = connect(&name);
+    client.set_metadata(b"bad").unwrap();
+    client.send(b"1").unwrap();
+    client.send(b"2").unwrap();
+    assert!(matches!(
+        client.receive(LONG),
+        Err(DuplexError::HandlerFailed { sequence: 1, .. })
+    ));
+    assert_eq!(answer(&mut client), (2, b"2".to_vec()));
+    assert!(server.is_running());
+    assert!(
+        errors.lock().unwrap()[0].contains("metadata, it panicked: as it was told"),
+        "{errors:?}"
+    );
+}
+
+#[test]
 fn a_client_waits_for_its_server() {
     let name = channel("late");
     let at_once = ClientOptions {
@@ -436,10 +457,17 @@ fn requests_that_a_client_left_behind_are_not_answered_to_the_next() {
     }
     assert_eq!(has_begun.recv_timeout(LONG).unwrap(), b"old 1");
     drop(first);
+    let at_once = ClientOptions {
+        connect_timeout: Duration::ZERO,
+        ..Default::default()
+    };
+    let error = DuplexClient::connect(&name, at_once).unwrap_err();
+    assert!(error.to_string().contains("an earlier writer"), "{error}");
+    assert!(leftovers(name.response().as_str()).is_empty());
+    open.send(()).unwrap();
+    open.send(()).unwrap();
     let mut second = connect(&name);
     second.send(b"new 1").unwrap();
-    open.send(()).unwrap();
-    open.send(()).unwrap();
     assert_eq!(answer(&mut second), (1, b"new 1".to_vec()));
     assert_eq!(
         has_begun.recv_timeout(LONG).unwrap(),
@@ -457,6 +485,26 @@ fn requests_that_a_client_left_behind_are_not_answered_to_the_next() {
         );
     }
     assert_eq!(errors.len(), 3);
+}
+
+#[test]
+fn a_first_request_whose_client_has_gone_is_not_answered_to_the_next() {
+    let name = channel("gone");
+    let (options, errors) = collect_errors(ServerOptions::default());
+    let server = echo_with(&name, options);
+    for _ in 0..50 {
+        // A client as the server sees it that leaves before its response buffer is looked for.
+        let mut gone = zerobuffer::Writer::connect(name.request(), LONG).unwrap();
+        gone.write(b"old").unwrap();
+        drop(gone);
+        let mut client = connect(&name);
+        let response = client.request(b"new", LONG).unwrap();
+        assert_eq!(response.data.to_vec(), b"new");
+    }
+    server.stop();
+    let errors = errors.lock().unwrap();
+    let dropped = |error: &&String| error.contains("request 1 was dropped");
+    assert_eq!(errors.iter().filter(dropped).count(), 50, "{errors:?}");
 }
 
 #[test]

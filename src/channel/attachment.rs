@@ -10,6 +10,7 @@ use super::owner::Parts;
 use super::sys::process::{Watch, own_pid};
 use super::sys::semaphore::Semaphore;
 use super::sys::shm::Mapping;
+use super::wait::TICK;
 use super::{BufferName, Error, Result};
 
 /// How long the reader of a dead writer has to put the buffer in order before another writer takes
@@ -27,6 +28,8 @@ pub(crate) struct Attachment {
     reader: Watch,
     /// Posts of this data semaphore.
     posts: u64,
+    /// When the reader was last looked after.
+    checked: Instant,
 }
 
 /// Why a buffer cannot be attached to yet.
@@ -98,6 +101,7 @@ impl Attachment {
             parts,
             reader,
             posts: 0,
+            checked: Instant::now(),
         };
         if attachment.is_current() {
             Ok(Ok(attachment))
@@ -117,6 +121,7 @@ impl Attachment {
     /// Some readers replace semaphores that an earlier one left after their control block is
     /// filled in; those are opened anew, and what was posted in vain is posted again.
     pub(crate) fn check(&mut self) -> Result<()> {
+        self.checked = Instant::now();
         let segment = self.parts.segment.mapping().id();
         let is_current = segment.is_at(&self.name.segment_path());
         if self.reader_has_left() || !self.reader.is_alive() || !is_current {
@@ -131,6 +136,14 @@ impl Attachment {
             self.parts.space = space;
         }
         Ok(())
+    }
+
+    /// As [`Attachment::check`], if the last look was a while ago.
+    pub(crate) fn check_now_and_then(&mut self) -> Result<()> {
+        if self.checked.elapsed() < TICK {
+            return Ok(());
+        }
+        self.check()
     }
 
     fn reopen_data(&mut self) -> Result<()> {
@@ -180,8 +193,17 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // Release: what this writer wrote is there before it is seen to be gone. If the place is
-        // another's, as it is for a forked child, there is nothing to leave.
+        // If the place is another's, as it is for a forked child, there is nothing to leave.
+        if self.parts.segment.oieb().writer_pid.load(Ordering::Relaxed) != own_pid() {
+            return;
+        }
+        // The last frames may have been posted in vain. Who has gone does not miss them.
+        if self.posts > 0
+            && let Err(error) = self.check()
+        {
+            tracing::debug!(name = %self.name, %error, "left a buffer");
+        }
+        // Release: what this writer wrote is there before it is seen to be gone.
         let place = &self.parts.segment.oieb().writer_pid;
         let _ = place.compare_exchange(own_pid(), 0, Ordering::Release, Ordering::Relaxed);
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::layout::{BlockSizes, BufferConfig, Segment, oieb_of};
 use super::name::semaphore_path;
@@ -16,6 +17,9 @@ use super::{BufferName, Error, Result};
 
 /// How often a creation begins anew because a sweeper of another process removed a part of it.
 const ATTEMPTS: usize = 50;
+
+/// For so long a segment that names no reader may be one that is being made.
+const IN_THE_MAKING: Duration = Duration::from_secs(5);
 
 /// The shared parts of a buffer, as both sides use them.
 #[derive(Debug)]
@@ -131,6 +135,9 @@ impl Drop for Removal {
 
 /// Removes what a dead reader has left of the buffer `name`: under its lock, and only if nobody
 /// lives who uses it. Whether anything was removed.
+///
+/// A young segment that names no reader may be one in the making, by a reader that locks another
+/// file: it is left alone.
 pub(crate) fn sweep(name: &BufferName) -> Result<bool> {
     let path = name.segment_path();
     let failed = |error| Error::from_io(name.as_str(), "remove what a dead reader left", error);
@@ -139,10 +146,13 @@ pub(crate) fn sweep(name: &BufferName) -> Result<bool> {
     };
     let is_dead = |mapping: &Mapping| {
         oieb_of(mapping).is_some_and(|oieb| {
-            let pids = [&oieb.reader_pid, &oieb.writer_pid];
-            !pids
-                .iter()
-                .any(|pid| Watch::new(pid.load(Ordering::Acquire)).is_alive())
+            let [reader, writer] =
+                [&oieb.reader_pid, &oieb.writer_pid].map(|pid| pid.load(Ordering::Acquire));
+            let is_made = reader != 0 || mapping.age() >= IN_THE_MAKING;
+            is_made
+                && ![reader, writer]
+                    .iter()
+                    .any(|pid| Watch::new(*pid).is_alive())
         })
     };
     // Looked at before the lock is tried, so that a living reader's lock is left alone.
@@ -346,6 +356,21 @@ mod tests {
             .reader_pid
             .store(u64::from(u32::MAX), Ordering::Relaxed);
         assert!(sweep(&name).unwrap());
+        assert_eq!(present(&name), 0);
+    }
+
+    #[test]
+    fn a_segment_that_is_being_made_is_not_swept() {
+        let name = BufferName::for_test("owner-making");
+        std::fs::write(name.segment_path(), [0; 256]).unwrap();
+        assert!(!sweep(&name).unwrap(), "it names no reader yet");
+        let segment = std::fs::File::options()
+            .write(true)
+            .open(name.segment_path())
+            .unwrap();
+        let long_ago = std::time::SystemTime::now() - IN_THE_MAKING;
+        segment.set_modified(long_ago).unwrap();
+        assert!(sweep(&name).unwrap(), "nobody makes a segment for so long");
         assert_eq!(present(&name), 0);
     }
 }

@@ -256,6 +256,9 @@ impl Reader {
 
     /// Waits for a post of the data semaphore, watching the writer; whether there is one to use.
     fn wait_for_post(&mut self, deadline: Deadline) -> Result<bool> {
+        if self.shared.interrupted.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
         let shared = Arc::clone(&self.shared);
         wait::acquire(&shared.parts.data, self.strategy, deadline, || {
             self.look_around()
@@ -389,11 +392,8 @@ impl Reader {
     fn skip(&mut self, bytes: u64) {
         let mut ledger = self.shared.ledger();
         let freed = ledger.skip(bytes);
-        if freed > 0 {
-            // Release: as in `give_back`. No post: nobody can use these bytes before the frame
-            // behind them is released.
-            self.shared.free_bytes().fetch_add(freed, Ordering::Release);
-        }
+        // The frame behind them may be held for long: a writer that waits can use these before.
+        self.shared.give_back(freed);
         drop(ledger);
         self.advance_to(0);
     }
@@ -402,7 +402,7 @@ impl Reader {
         let restarted = self.check_sequence(sequence)?;
         let offset = self.position;
         let number = self.shared.ledger().hold(total);
-        self.advance_to((offset + total) % self.capacity());
+        self.advance_to(offset + total);
         self.expected = sequence.wrapping_add(1);
         Ok(Frame {
             shared: Arc::clone(&self.shared),
@@ -431,7 +431,9 @@ impl Reader {
 
     fn advance_to(&mut self, position: u64) {
         let oieb = self.shared.parts.segment.oieb();
-        self.position = position;
+        self.position = position % self.capacity();
+        // The end is published as the end: a writer that leaves its own position there takes 0 for
+        // a reader that has yet to begin, and would write behind the segment.
         self.read_count = self.read_count.wrapping_add(1);
         oieb.payload_read_pos.store(position, Ordering::Relaxed);
         oieb.payload_read_count

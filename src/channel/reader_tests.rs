@@ -120,6 +120,33 @@ fn a_wrap_read_while_an_older_frame_is_held_frees_nothing() {
 }
 
 #[test]
+fn skipped_bytes_wake_a_waiting_writer_before_the_frame_behind_them_is_released() {
+    let (mut reader, mut writer) = pair("skip-post", 1024);
+    writer.write(&[1; 484]).unwrap();
+    writer.write(&[2; 384]).unwrap();
+    drop((next(&mut reader), next(&mut reader)));
+    // 124 bytes are skipped.
+    writer.write(&[3; 200]).unwrap();
+    reader.shared.parts.space.drain();
+    let _held = next(&mut reader);
+    assert!(reader.shared.parts.space.try_wait(), "nobody was told");
+    writer.set_write_timeout(Duration::ZERO);
+    writer.write(&[4; 780]).unwrap();
+}
+
+/// Some writers stay at the end after an exact fit, and tell from the read position alone whether
+/// the beginning is free.
+#[test]
+fn an_exact_fit_leaves_the_published_read_position_at_the_end() {
+    let (mut reader, mut writer) = pair("exact", 256);
+    for _ in 0..3 {
+        writer.write(&[1; 240]).unwrap();
+        drop(next(&mut reader));
+        assert_eq!(oieb(&reader).payload_read_pos.load(Ordering::Relaxed), 256);
+    }
+}
+
+#[test]
 fn frames_may_outlive_their_reader_and_change_threads() {
     let (mut reader, mut writer) = pair("outlive", 1024);
     writer.write(b"still here").unwrap();
@@ -297,6 +324,7 @@ fn an_interrupt_ends_this_wait_and_all_later_ones() {
             assert!(reader.read(LONG).unwrap().is_none());
             writer.write(b"still read").unwrap();
             assert_eq!(next(&mut reader).to_vec(), b"still read");
+            assert!(reader.read(LONG).unwrap().is_none());
         });
         interrupt.raise();
     });

@@ -21,7 +21,8 @@ pub enum WaitStrategy {
     /// Sleep at once.
     Block,
     /// Look at the semaphore for so long, then sleep. Where this process may use only one CPU,
-    /// sleep at once: the peer could not run meanwhile.
+    /// sleep at once: the peer could not run meanwhile. 80 milliseconds is the most: a spin does not
+    /// see that the peer has died.
     SpinThenBlock(Duration),
 }
 
@@ -35,7 +36,7 @@ impl Default for WaitStrategy {
 impl WaitStrategy {
     fn spin_time(self) -> Duration {
         match self {
-            WaitStrategy::SpinThenBlock(time) if !single_cpu() => time,
+            WaitStrategy::SpinThenBlock(time) if !single_cpu() => time.min(TICK),
             _ => Duration::ZERO,
         }
     }
@@ -151,6 +152,17 @@ mod tests {
                 assert_eq!(waiting.join().unwrap(), Ok(true));
             });
         }
+    }
+
+    #[test]
+    fn a_spin_ends_before_a_death_would_go_unnoticed() {
+        let semaphore = semaphore("spin");
+        let begun = Instant::now();
+        let long = Duration::from_secs(5);
+        let strategy = WaitStrategy::SpinThenBlock(long);
+        let waited = acquire(&semaphore, strategy, Deadline::after(long), || Err("dead"));
+        assert_eq!(waited, Err("dead"));
+        assert!(begun.elapsed() < long / 2, "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -185,6 +185,23 @@ impl Writer {
         Ok(placement)
     }
 
+    /// Waits until all that was ever written has been read and given back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotReady`] after the timeout; [`Error::ReaderDead`].
+    pub(crate) fn wait_until_read(&mut self, timeout: Duration) -> Result<()> {
+        let capacity = self.segment().capacity();
+        match self.wait_for_space(capacity, timeout) {
+            Err(Error::BufferFull { name, waited, .. }) => Err(Error::NotReady {
+                name,
+                why: "its reader has not dealt with what an earlier writer left",
+                waited,
+            }),
+            result => result,
+        }
+    }
+
     /// Looks whether the reader still lives.
     ///
     /// # Errors
@@ -210,6 +227,8 @@ impl Writer {
         if self.loans.is_power_of_two() {
             self.attachment.check()?;
         }
+        // One that dies does so at any time, and a large buffer takes long to fill.
+        self.attachment.check_now_and_then()?;
         // It grows by one a frame, and must not reach its largest value.
         if self.loans.is_multiple_of(DRAIN_INTERVAL) {
             self.attachment.parts.space.drain();

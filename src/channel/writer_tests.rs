@@ -362,6 +362,33 @@ fn posts_on_a_replaced_semaphore_are_made_up_for() {
 }
 
 #[test]
+fn a_writer_that_leaves_makes_up_for_its_last_posts() {
+    let (reader, mut writer) = pair("semaphores-drop", 1024);
+    writer.write(b"one").unwrap();
+    let name = reader.name().data_semaphore();
+    std::fs::remove_file(semaphore_path(&name)).unwrap();
+    let replaced = Semaphore::create(&name, semaphore_path(&name)).unwrap();
+    drop(writer);
+    assert_eq!(replaced.value(), 1);
+    replaced.id().unlink(&semaphore_path(&name)).unwrap();
+}
+
+#[test]
+fn a_reader_that_died_is_noticed_by_a_writer_that_has_space() {
+    let (reader, mut writer) = pair("dead-reader", 4096);
+    // Looks are due at the first, second and fourth frame in any case.
+    for _ in 0..4 {
+        writer.write(b"x").unwrap();
+    }
+    // The name leads elsewhere, as after a death and a new reader.
+    let path = reader.name().segment_path();
+    std::fs::remove_file(&path).unwrap();
+    std::thread::sleep(crate::channel::TICK);
+    let error = writer.write(b"x").unwrap_err();
+    assert!(matches!(error, Error::ReaderDead { .. }), "{error}");
+}
+
+#[test]
 fn metadata_is_written_once() {
     let (reader, mut writer) = pair("metadata", 256);
     assert!(matches!(

@@ -62,10 +62,15 @@ impl DuplexClient {
     /// # Errors
     ///
     /// As [`Writer::connect`] for the request buffer, and as [`Reader::create`] for the response
-    /// buffer: `BufferNotFound` or `NotReady` if there is no server in time,
-    /// `WriterAlreadyConnected` or `ReaderAlreadyConnected` if it has a client.
+    /// buffer: `BufferNotFound` or `NotReady` if there is no server in time, or if it is still at
+    /// work on the requests of an earlier client; `WriterAlreadyConnected` or
+    /// `ReaderAlreadyConnected` if it has a client.
     pub fn connect(name: &ChannelName, options: ClientOptions) -> Result<DuplexClient> {
+        let deadline = Deadline::after(options.connect_timeout);
         let mut requests = Writer::connect(name.request(), options.connect_timeout)?;
+        // Requests carry no client's name. While there is no response buffer the server drops what
+        // an earlier client left; afterwards it would answer that to this client.
+        requests.wait_until_read(deadline.left())?;
         // A channel has many clients in its life, and each may have metadata of its own.
         requests.reset_metadata();
         let buffer = options

@@ -47,7 +47,8 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// Has `callback` told each client's metadata, before its first request is handled.
+    /// Has `callback` told each client's metadata, before its first request is handled. If it
+    /// panics, that request counts as one whose handler failed.
     pub fn on_init(mut self, callback: impl FnMut(&[u8]) + Send + 'static) -> Self {
         self.on_init = Box::new(callback);
         self

@@ -9,16 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::request::{Content, Responder};
 use super::{ChannelName, DuplexError, HandlerError, Reply, Request, Result, ServerOptions};
-use crate::channel::{Deadline, Error, Frame, Interrupt, Reader, TICK, Writer, sweep};
+use crate::channel::{Error, Frame, Interrupt, Reader, TICK, Writer, sweep};
 
 /// How often a server without a client looks for one.
 const CLIENT_POLL: Duration = Duration::from_millis(20);
-
-/// How often a server looks for the response buffer of a client that has sent a request.
-const ATTACH_POLL: Duration = Duration::from_millis(1);
-
-/// How long a client that has sent its first request may take to have its response buffer ready.
-const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Session<H> {
     name: ChannelName,
@@ -213,19 +207,15 @@ where
 
     /// Attaches to the response buffer of the client that has just sent its first request; whether
     /// it has one.
+    ///
+    /// It is not waited for: a client makes it before it sends anything, so one that is not there
+    /// yet is not this client's.
     fn attach_anew(&mut self) -> Result<bool> {
         if self.responses.as_ref().is_some_and(Writer::is_current) {
             return Ok(true);
         }
         self.detach();
-        let deadline = Deadline::after(ATTACH_TIMEOUT);
-        while !self.try_attach()? {
-            if deadline.left().is_zero() || self.is_stopped() {
-                return Ok(false);
-            }
-            std::thread::sleep(ATTACH_POLL);
-        }
-        Ok(true)
+        self.try_attach()
     }
 
     fn look_after_client(&mut self) -> Result<()> {
@@ -247,13 +237,23 @@ where
         self.has_begun = false;
     }
 
+    /// Tells the program what a client says of itself before its first request, `sequence`. If that
+    /// panics, it is this request that has failed.
+    fn tell_metadata(&mut self, metadata: &[u8], sequence: u64) -> Result<()> {
+        let on_init = AssertUnwindSafe(|| (self.options.on_init)(metadata));
+        catch_unwind(on_init).map_err(|panic| {
+            let why = format!("being told the metadata, {}", panic_message(&*panic));
+            handler_failed(self.name.as_str(), sequence, why)
+        })
+    }
+
     fn serve(&mut self, frame: Frame, requests: &Reader) -> Result<()> {
         if frame.sequence() == 1 {
             self.has_begun = self.attach_anew()?;
             if self.has_begun
                 && let Some(metadata) = requests.metadata()?
             {
-                (self.options.on_init)(&metadata);
+                self.tell_metadata(&metadata, frame.sequence())?;
             }
         }
         let channel = self.name.as_str();
@@ -274,6 +274,15 @@ where
     }
 }
 
+/// What becomes of a request whose handling failed.
+fn handler_failed(channel: &str, sequence: u64, why: String) -> DuplexError {
+    DuplexError::Handler {
+        channel: channel.to_owned(),
+        sequence,
+        why,
+    }
+}
+
 /// Has a request handled and sends the response under the request's number.
 fn answer<H>(channel: &str, handler: &H, frame: Frame, responder: Responder<'_>) -> Result<()>
 where
@@ -285,11 +294,7 @@ where
         frame,
         responder: Cell::new(Some(responder)),
     };
-    let failed = |why| DuplexError::Handler {
-        channel: channel.to_owned(),
-        sequence,
-        why,
-    };
+    let failed = |why| handler_failed(channel, sequence, why);
     // A handler that panics may leave what it owns in disorder, but nothing of the server's.
     let reply = catch_unwind(AssertUnwindSafe(|| handler(&request)))
         .map_err(|panic| failed(panic_message(&*panic)))?

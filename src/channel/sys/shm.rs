@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{AT_FDCWD, AtFlags, posix_fallocate};
@@ -18,6 +19,7 @@ pub(crate) struct Mapping {
     map: MmapRaw,
     length: u64,
     id: FileId,
+    modified: Option<SystemTime>,
 }
 
 impl Mapping {
@@ -46,6 +48,7 @@ impl Mapping {
             map,
             length,
             id: FileId::of_metadata(&metadata),
+            modified: metadata.modified().ok(),
         })
     }
 
@@ -61,6 +64,14 @@ impl Mapping {
 
     pub(crate) fn id(&self) -> FileId {
         self.id
+    }
+
+    /// How long ago the file got its length; zero where that cannot be told. Writing through a
+    /// mapping does not count.
+    pub(crate) fn age(&self) -> Duration {
+        self.modified
+            .and_then(|modified| modified.elapsed().ok())
+            .unwrap_or_default()
     }
 }
 
