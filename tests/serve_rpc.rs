@@ -15,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use serve_support::{PATIENCE, Run, StepServer, frame, step_params};
+use zerobuffer::{BufferConfig, BufferName, Reader};
 
 const CREATE: &str =
     "the 'reader' process creates buffer 'rpc' with metadata size '64' and payload size '10240'";
@@ -448,6 +449,31 @@ fn a_signal_is_seen_while_nobody_reads_records() {
     let status = end_of(&mut child);
     drop((input, unread));
     assert_eq!(status, Some(128 + Signal::SIGTERM as i32));
+}
+
+#[test]
+fn what_an_abandoned_step_makes_later_is_released_too() {
+    let run = Run::new();
+    let mut server = StepServer::start(&run, &["--step-timeout", "0.3"]);
+    let failure = server.fail(
+        "When",
+        "the 'client' process creates duplex channel client 'c'",
+    );
+    assert!(failure.starts_with("Step execution timeout"), "{failure}");
+    // What the client was waiting for: it goes on, and makes its response buffer.
+    let name = format!("c_{}_{}_request", run.host_pid, run.feature_id);
+    let config = BufferConfig::new(64, 4096);
+    let requests = Reader::create(&BufferName::new(name).unwrap(), &config).unwrap();
+    let begun = Instant::now();
+    while run.leftovers().len() < 8 {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", run.leftovers());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(server.end().success());
+    drop(requests);
+    let left = run.leftovers();
+    run.remove_leftovers();
+    assert_eq!(left, [""; 0]);
 }
 
 #[test]
