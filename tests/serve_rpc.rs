@@ -145,6 +145,17 @@ fn errors_have_the_codes_of_json_rpc() {
         (br#"{"jsonrpc":"2.0","id":7,"#, -32700, Value::Null),
         (b"\xff\xfe", -32700, Value::Null),
         (b"", -32700, Value::Null),
+        // Whoever asks for the end has to ask rightly.
+        (
+            br#"{"jsonrpc":"2.0","id":8,"method":"shutdown","params":7}"#,
+            -32602,
+            json!(8),
+        ),
+        (
+            br#"{"jsonrpc":"2.0","id":9,"method":"crash","params":7}"#,
+            -32602,
+            json!(9),
+        ),
     ];
     for (body, code, id) in cases {
         server.write(&frame(body));

@@ -47,6 +47,21 @@ struct Fields<'a> {
     params: Option<&'a JsonRawValue>,
 }
 
+/// What is of interest in jsonrpsee's answer.
+#[derive(Deserialize)]
+struct Outcome<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a JsonRawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a JsonRawValue>,
+}
+
+/// Whether jsonrpsee's answer is a result and no error.
+pub(super) fn is_result(response: &JsonRawValue) -> bool {
+    serde_json::from_str::<Outcome<'_>>(response.get())
+        .is_ok_and(|outcome| outcome.result.is_some() && outcome.error.is_none())
+}
+
 /// Keeps a field that is there and `null` apart from one that is not there.
 fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<&'de JsonRawValue>, D::Error> {
     <&JsonRawValue>::deserialize(field).map(Some)
@@ -94,13 +109,6 @@ impl Request {
     /// The answer to this request, out of jsonrpsee's answer to `call`; nothing if the
     /// sender wants none.
     pub(super) fn answer(&self, response: &JsonRawValue) -> Option<Vec<u8>> {
-        #[derive(Deserialize)]
-        struct Outcome<'a> {
-            #[serde(borrow, default, deserialize_with = "present")]
-            result: Option<&'a JsonRawValue>,
-            #[serde(borrow, default)]
-            error: Option<&'a JsonRawValue>,
-        }
         let id = self.id.as_deref()?;
         match serde_json::from_str::<Outcome<'_>>(response.get()) {
             Ok(Outcome {

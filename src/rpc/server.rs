@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::framing::{BadFrame, FrameCodec, Incoming, MAX_BODY};
-use super::request::{Refusal, Request};
+use super::request::{Refusal, Request, is_result};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -46,8 +46,8 @@ pub enum End {
     Broken(String),
 }
 
-/// Serves `methods` until the input ends, a stream fails, or one of the methods in `last` has been
-/// answered.
+/// Serves `methods` until the input ends, a stream fails, or one of the methods in `last` has given
+/// a result.
 ///
 /// `input_ended` is called by the reading thread when the input has ended and the service has been
 /// told so: the place for a last resort that does not depend on this function getting on.
@@ -150,7 +150,8 @@ fn cost_of(body: &Bytes) -> usize {
 
 /// One answer on its way out.
 struct Answer {
-    method: Option<String>,
+    /// The method that was called, if it gave a result.
+    done: Option<String>,
     body: Option<Vec<u8>>,
     /// What of the backlog it settles, in bytes.
     cost: usize,
@@ -206,7 +207,7 @@ impl<W: Write> Service<'_, W> {
         if let Some(body) = answer.body {
             self.write(body)?;
         }
-        match answer.method {
+        match answer.done {
             Some(method) if self.last.contains(&method.as_str()) => Err(End::Answered(method)),
             _ => Ok(()),
         }
@@ -246,7 +247,7 @@ async fn answer(methods: Methods, body: Bytes) -> Answer {
         Err(refusal) => {
             tracing::warn!("refused request: {refusal}");
             return Answer {
-                method: None,
+                done: None,
                 body: Some(refusal.to_answer()),
                 cost,
             };
@@ -257,17 +258,17 @@ async fn answer(methods: Methods, body: Bytes) -> Answer {
     let outcome = AssertUnwindSafe(methods.raw_json_request(&request.call, 1))
         .catch_unwind()
         .await;
-    let body = match outcome {
-        Ok(Ok((response, _))) => request.answer(&response),
-        Ok(Err(error)) => request.internal_error(&error.to_string()),
+    let (body, is_done) = match outcome {
+        Ok(Ok((response, _))) => (request.answer(&response), is_result(&response)),
+        Ok(Err(error)) => (request.internal_error(&error.to_string()), false),
         Err(panic) => {
             let message = format!("panicked: {}", panic_message(&*panic));
             tracing::error!("method {}: {message}", request.method);
-            request.internal_error(&message)
+            (request.internal_error(&message), false)
         }
     };
     Answer {
-        method: Some(request.method),
+        done: is_done.then_some(request.method),
         body,
         cost,
     }
@@ -297,7 +298,11 @@ mod tests {
         module
             .register_method("panic", |_, (), _| -> bool { panic!("on purpose") })
             .unwrap();
-        module.register_method("last", |_, (), _| true).unwrap();
+        module
+            .register_method("last", |params, (), _| {
+                params.parse::<(i64,)>().map(|_| true)
+            })
+            .unwrap();
         module
             .register_async_method("never", |_, _, _| std::future::pending::<bool>())
             .unwrap();
@@ -384,6 +389,15 @@ mod tests {
     }
 
     #[test]
+    fn a_last_method_that_is_refused_ends_nothing() {
+        let refused = frame(&json!({"jsonrpc": "2.0", "id": 1, "method": "last", "params": {}}));
+        let (answers, end) = serve_all((refused + &request(2, "echo")).as_bytes());
+        assert_eq!(end, End::Closed);
+        assert_eq!(answers[0]["error"]["code"], -32602, "{answers:?}");
+        assert_eq!(answers[1]["result"], json!([2]));
+    }
+
+    #[test]
     fn the_end_of_the_input_is_seen_while_a_request_hangs() {
         let (tell, told) = std_mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -436,7 +450,10 @@ mod tests {
                 backlog: Arc::clone(&backlog),
                 answers: JoinSet::new(),
             };
-            for body in [&br#"{"jsonrpc":"2.0","id":1,"method":"last"}"#[..], b"{"] {
+            for body in [
+                &br#"{"jsonrpc":"2.0","id":1,"method":"last","params":[1]}"#[..],
+                b"{",
+            ] {
                 let body = Bytes::from_static(body);
                 backlog.fetch_add(cost_of(&body), Ordering::Relaxed);
                 assert!(service.begin(Incoming::Body(body)).is_ok());
