@@ -126,15 +126,13 @@ impl InputReader {
     /// Hands over all that `decode` yields.
     fn pass_on(&self, mut decode: impl FnMut() -> io::Result<Option<Incoming>>) -> io::Result<()> {
         while let Some(item) = decode()? {
-            if let Incoming::Body(body) = &item {
-                let cost = cost_of(body);
-                let waiting = cost + self.backlog.fetch_add(cost, Ordering::Relaxed);
-                if waiting > self.max_backlog {
-                    return Err(io::Error::other(format!(
-                        "over {} bytes of requests wait to be answered",
-                        self.max_backlog
-                    )));
-                }
+            let cost = cost_of(&item);
+            let waiting = cost + self.backlog.fetch_add(cost, Ordering::Relaxed);
+            if waiting > self.max_backlog {
+                return Err(io::Error::other(format!(
+                    "over {} bytes of requests wait to be answered",
+                    self.max_backlog
+                )));
             }
             if self.items.send(Input::Item(item)).is_err() {
                 return Ok(());
@@ -144,8 +142,12 @@ impl InputReader {
     }
 }
 
-fn cost_of(body: &Bytes) -> usize {
-    REQUEST_COST + body.len()
+/// What an item costs while it waits, in bytes; a bad frame is answered too.
+fn cost_of(item: &Incoming) -> usize {
+    match item {
+        Incoming::Body(body) => REQUEST_COST + body.len(),
+        Incoming::Bad(_) => REQUEST_COST,
+    }
 }
 
 /// One answer on its way out.
@@ -184,13 +186,15 @@ impl<W: Write> Service<'_, W> {
 
     /// Begins a request; a bad frame is answered at once.
     fn begin(&mut self, item: Incoming) -> Result<(), End> {
+        let cost = cost_of(&item);
         match item {
             Incoming::Body(body) => {
                 let methods = self.methods.clone();
-                self.answers.spawn(answer(methods, body));
+                self.answers.spawn(answer(methods, body, cost));
                 Ok(())
             }
             Incoming::Bad(why) => {
+                self.backlog.fetch_sub(cost, Ordering::Relaxed);
                 tracing::warn!("bad frame: {why}");
                 self.write(Refusal::unreadable(format!("bad frame: {why}")).to_answer())?;
                 match why {
@@ -240,8 +244,7 @@ impl<W: Write> Service<'_, W> {
     }
 }
 
-async fn answer(methods: Methods, body: Bytes) -> Answer {
-    let cost = cost_of(&body);
+async fn answer(methods: Methods, body: Bytes, cost: usize) -> Answer {
     let request = match Request::read(&body) {
         Ok(request) => request,
         Err(refusal) => {
@@ -411,16 +414,16 @@ mod tests {
         told.recv_timeout(Duration::from_secs(5)).unwrap();
     }
 
-    #[test]
-    fn a_peer_that_only_sends_is_cut_off() {
+    /// How many items of `input` are passed on before the sender is cut off, if there is room for
+    /// three of them without a body.
+    fn passed_on(input: &str) -> usize {
         let (items, mut sent) = mpsc::unbounded_channel();
         let reader = InputReader {
             items,
             backlog: Arc::default(),
             max_backlog: 3 * REQUEST_COST,
         };
-        let requests: String = (0..10).map(|id| request(id, "never")).collect();
-        reader.read_to_end(requests.as_bytes());
+        reader.read_to_end(input.as_bytes());
         let mut passed_on = 0;
         loop {
             match sent.try_recv().unwrap() {
@@ -428,11 +431,17 @@ mod tests {
                 Input::Ended(ended) => {
                     let error = ended.unwrap_err().to_string();
                     assert!(error.contains("wait to be answered"), "{error}");
-                    break;
+                    return passed_on;
                 }
             }
         }
-        assert_eq!(passed_on, 2);
+    }
+
+    #[test]
+    fn a_peer_that_only_sends_is_cut_off() {
+        let requests: String = (0..10).map(|id| request(id, "never")).collect();
+        assert_eq!(passed_on(&requests), 2);
+        assert_eq!(passed_on(&"Content-Length: x\r\n".repeat(10)), 3);
     }
 
     #[test]
@@ -454,12 +463,15 @@ mod tests {
                 &br#"{"jsonrpc":"2.0","id":1,"method":"last","params":[1]}"#[..],
                 b"{",
             ] {
-                let body = Bytes::from_static(body);
-                backlog.fetch_add(cost_of(&body), Ordering::Relaxed);
-                assert!(service.begin(Incoming::Body(body)).is_ok());
+                let item = Incoming::Body(Bytes::from_static(body));
+                backlog.fetch_add(cost_of(&item), Ordering::Relaxed);
+                assert!(service.begin(item).is_ok());
                 let answer = service.answers.join_next().await.unwrap();
                 assert!(service.give(answer).is_ok());
             }
+            let bad = Incoming::Bad(BadFrame::NoLength);
+            backlog.fetch_add(cost_of(&bad), Ordering::Relaxed);
+            assert!(service.begin(bad).is_ok());
         });
         assert_eq!(backlog.load(Ordering::Relaxed), 0);
     }
