@@ -79,6 +79,11 @@ impl Request {
             let message = format!("not JSON: {error}");
             return Err(Refusal::new(PARSE_ERROR_CODE, message, NULL_ID));
         }
+        // A structure would be read from an array as well, its values in the order of the fields.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            let message = "not a request: expected one JSON object".into();
+            return Err(Refusal::invalid(message, NULL_ID));
+        }
         let fields: Fields<'_> = serde_json::from_slice(body)
             .map_err(|error| Refusal::invalid(format!("not a request: {error}"), NULL_ID))?;
         let id = fields.id.map(JsonRawValue::get);
@@ -225,6 +230,11 @@ mod tests {
     }
 
     #[test]
+    fn an_object_may_stand_behind_white_space() {
+        assert!(read("\r\n\t {\"jsonrpc\":\"2.0\",\"method\":\"m\"}").is_ok());
+    }
+
+    #[test]
     fn the_call_keeps_method_and_params() {
         let request =
             read(r#"{"params":{"a":[1, 2]},"extra":0,"id":"x","method":"a\"b","jsonrpc":"2.0"}"#)
@@ -247,6 +257,12 @@ mod tests {
             ("", PARSE_ERROR_CODE, "null"),
             ("5", INVALID_REQUEST_CODE, "null"),
             ("[]", INVALID_REQUEST_CODE, "null"),
+            (r#" ["2.0",4,"health",[]]"#, INVALID_REQUEST_CODE, "null"),
+            (
+                r#"[{"jsonrpc":"2.0","id":4,"method":"m"}]"#,
+                INVALID_REQUEST_CODE,
+                "null",
+            ),
             (r#"{"jsonrpc":"2.0","id":4}"#, INVALID_REQUEST_CODE, "4"),
             (
                 r#"{"jsonrpc":"2.0","id":-4,"method":7}"#,
