@@ -5,15 +5,17 @@
 mod serve_support;
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use serve_support::{PATIENCE, Run, StepServer, frame, step_params};
+use zerobuffer::{BufferConfig, BufferName, Reader};
 
 const CREATE: &str =
     "the 'reader' process creates buffer 'rpc' with metadata size '64' and payload size '10240'";
@@ -143,6 +145,17 @@ fn errors_have_the_codes_of_json_rpc() {
         (br#"{"jsonrpc":"2.0","id":7,"#, -32700, Value::Null),
         (b"\xff\xfe", -32700, Value::Null),
         (b"", -32700, Value::Null),
+        // Whoever asks for the end has to ask rightly.
+        (
+            br#"{"jsonrpc":"2.0","id":8,"method":"shutdown","params":7}"#,
+            -32602,
+            json!(8),
+        ),
+        (
+            br#"{"jsonrpc":"2.0","id":9,"method":"crash","params":7}"#,
+            -32602,
+            json!(9),
+        ),
     ];
     for (body, code, id) in cases {
         server.write(&frame(body));
@@ -363,6 +376,22 @@ fn the_end_of_the_input_releases_everything_while_a_step_hangs() {
     run.assert_nothing_left();
 }
 
+/// The status with which a process ends by itself, if it does.
+fn end_of(child: &mut Child) -> Option<i32> {
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ended = child.try_wait().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ended.and_then(|status| status.code())
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().unwrap())
+}
+
 #[test]
 fn signals_release_everything_also_while_a_step_hangs() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -371,8 +400,7 @@ fn signals_release_everything_also_while_a_step_hangs() {
         hang(&mut server);
         server.await_error_line(HANG);
         assert!(!run.leftovers().is_empty());
-        let pid = Pid::from_raw(server.child.id().try_into().unwrap());
-        kill(pid, signal).unwrap();
+        kill(pid_of(&server.child), signal).unwrap();
         assert_eq!(server.wait().code(), Some(128 + signal as i32));
         run.assert_nothing_left();
     }
@@ -407,15 +435,56 @@ fn the_end_of_the_input_is_seen_while_nobody_reads_answers_and_records() {
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(input);
+    assert_eq!(end_of(&mut child), Some(1));
+    run.assert_nothing_left();
+}
+
+#[test]
+fn a_signal_is_seen_while_nobody_reads_records() {
+    let (unread, mut records) = std::io::pipe().unwrap();
+    fcntl(&records, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    while records.write(&[b'.'; 4096]).is_ok() {}
+    fcntl(&records, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_zerobuffer-serve"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(records)
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let health = br#"{"jsonrpc":"2.0","id":1,"method":"health"}"#;
+    input.write_all(&frame(health)).unwrap();
+    // Answered by a process that has made its arrangements for signals.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    kill(pid_of(&child), Signal::SIGTERM).unwrap();
+    let status = end_of(&mut child);
+    drop((input, unread));
+    assert_eq!(status, Some(128 + Signal::SIGTERM as i32));
+}
+
+#[test]
+fn what_an_abandoned_step_makes_later_is_released_too() {
+    let run = Run::new();
+    let mut server = StepServer::start(&run, &["--step-timeout", "0.3"]);
+    let failure = server.fail(
+        "When",
+        "the 'client' process creates duplex channel client 'c'",
+    );
+    assert!(failure.starts_with("Step execution timeout"), "{failure}");
+    // What the client was waiting for: it goes on, and makes its response buffer.
+    let name = format!("c_{}_{}_request", run.host_pid, run.feature_id);
+    let config = BufferConfig::new(64, 4096);
+    let requests = Reader::create(&BufferName::new(name).unwrap(), &config).unwrap();
     let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE {
+    while run.leftovers().len() < 8 {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", run.leftovers());
         std::thread::sleep(Duration::from_millis(5));
     }
-    let ended = child.try_wait().unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(ended.and_then(|status| status.code()), Some(1));
-    run.assert_nothing_left();
+    assert!(server.end().success());
+    drop(requests);
+    let left = run.leftovers();
+    run.remove_leftovers();
+    assert_eq!(left, [""; 0]);
 }
 
 #[test]

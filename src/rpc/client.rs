@@ -1,7 +1,7 @@
 //! The orchestrator's side of a connection to a step server.
 //!
 //! Requests and their answers are matched by jsonrpsee's client. What stands between it and the
-//! stream is the [`Receiver`] here, because that client ends the connection at the first message
+//! stream is the `Receiver` here, because that client ends the connection at the first message
 //! it cannot place, an unknown or repeated id among them, and says little about it. The receiver
 //! hands on only answers to requests that are pending, in strict form; whatever else the server
 //! sent is remembered and told by the [`CallError`] of the call it came with.

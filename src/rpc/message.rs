@@ -1,8 +1,8 @@
 //! Parameters and results of the step-server methods, as they travel in JSON.
 //!
 //! Reading is generous, because orchestrators and step servers in other languages differ: keys in
-//! camelCase or PascalCase, unknown keys, missing fields, a step type as text or as a number.
-//! Writing is strict: exactly the keys that every known peer accepts.
+//! camelCase or PascalCase, unknown keys, fields that are missing or null, a step type as text or as
+//! a number. Writing is strict: exactly the keys that every known peer accepts.
 
 use std::collections::BTreeMap;
 
@@ -104,19 +104,19 @@ impl<'de> Deserialize<'de> for StepType {
 #[serde(rename_all = "camelCase", default)]
 pub struct InitializeParams {
     /// The role that this process plays, for example `reader`.
-    #[serde(alias = "Role")]
+    #[serde(alias = "Role", deserialize_with = "null_is_default")]
     pub role: String,
     /// The platform's name in the orchestrator's configuration.
-    #[serde(alias = "Platform")]
+    #[serde(alias = "Platform", deserialize_with = "null_is_default")]
     pub platform: String,
     /// The scenario's name.
-    #[serde(alias = "Scenario")]
+    #[serde(alias = "Scenario", deserialize_with = "null_is_default")]
     pub scenario: String,
     /// First half of the run id that makes buffer names unique.
-    #[serde(alias = "HostPid")]
+    #[serde(alias = "HostPid", deserialize_with = "null_is_default")]
     pub host_pid: i64,
     /// Second half of the run id.
-    #[serde(alias = "FeatureId")]
+    #[serde(alias = "FeatureId", deserialize_with = "null_is_default")]
     pub feature_id: i64,
 }
 
@@ -125,7 +125,7 @@ pub struct InitializeParams {
 #[serde(rename_all = "camelCase")]
 pub struct ExecuteStepParams {
     /// The role that the step is meant for; empty when it names none.
-    #[serde(alias = "Process", default)]
+    #[serde(alias = "Process", default, deserialize_with = "null_is_default")]
     pub process: String,
     /// The kind of step.
     #[serde(alias = "StepType")]
@@ -140,7 +140,7 @@ pub struct ExecuteStepParams {
     #[serde(alias = "Context", default, deserialize_with = "string_map")]
     pub context: StringMap,
     /// Whether the step goes to all processes of the scenario.
-    #[serde(alias = "IsBroadcast", default)]
+    #[serde(alias = "IsBroadcast", default, deserialize_with = "null_is_default")]
     pub is_broadcast: bool,
 }
 
@@ -271,6 +271,20 @@ mod tests {
                 Default::default()
             );
         }
+    }
+
+    #[test]
+    fn null_stands_for_a_field_that_is_missing() {
+        let nulls = json!({"role": null, "platform": null, "scenario": null, "hostPid": null,
+            "featureId": null});
+        assert_eq!(
+            read_params::<InitializeParams>(nulls).unwrap(),
+            Default::default()
+        );
+        let without = json!({"stepType": 1, "step": "x"});
+        let nulls = json!({"process": null, "stepType": 1, "step": "x", "parameters": null,
+            "context": null, "isBroadcast": null});
+        assert_eq!(step(nulls).unwrap(), step(without).unwrap());
     }
 
     #[test]

@@ -47,6 +47,21 @@ struct Fields<'a> {
     params: Option<&'a JsonRawValue>,
 }
 
+/// What is of interest in jsonrpsee's answer.
+#[derive(Deserialize)]
+struct Outcome<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a JsonRawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a JsonRawValue>,
+}
+
+/// Whether jsonrpsee's answer is a result and no error.
+pub(super) fn is_result(response: &JsonRawValue) -> bool {
+    serde_json::from_str::<Outcome<'_>>(response.get())
+        .is_ok_and(|outcome| outcome.result.is_some() && outcome.error.is_none())
+}
+
 /// Keeps a field that is there and `null` apart from one that is not there.
 fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<&'de JsonRawValue>, D::Error> {
     <&JsonRawValue>::deserialize(field).map(Some)
@@ -63,6 +78,11 @@ impl Request {
         if let Err(error) = serde_json::from_slice::<&JsonRawValue>(body) {
             let message = format!("not JSON: {error}");
             return Err(Refusal::new(PARSE_ERROR_CODE, message, NULL_ID));
+        }
+        // A structure would be read from an array as well, its values in the order of the fields.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            let message = "not a request: expected one JSON object".into();
+            return Err(Refusal::invalid(message, NULL_ID));
         }
         let fields: Fields<'_> = serde_json::from_slice(body)
             .map_err(|error| Refusal::invalid(format!("not a request: {error}"), NULL_ID))?;
@@ -94,13 +114,6 @@ impl Request {
     /// The answer to this request, out of jsonrpsee's answer to `call`; nothing if the
     /// sender wants none.
     pub(super) fn answer(&self, response: &JsonRawValue) -> Option<Vec<u8>> {
-        #[derive(Deserialize)]
-        struct Outcome<'a> {
-            #[serde(borrow, default, deserialize_with = "present")]
-            result: Option<&'a JsonRawValue>,
-            #[serde(borrow, default)]
-            error: Option<&'a JsonRawValue>,
-        }
         let id = self.id.as_deref()?;
         match serde_json::from_str::<Outcome<'_>>(response.get()) {
             Ok(Outcome {
@@ -217,6 +230,11 @@ mod tests {
     }
 
     #[test]
+    fn an_object_may_stand_behind_white_space() {
+        assert!(read("\r\n\t {\"jsonrpc\":\"2.0\",\"method\":\"m\"}").is_ok());
+    }
+
+    #[test]
     fn the_call_keeps_method_and_params() {
         let request =
             read(r#"{"params":{"a":[1, 2]},"extra":0,"id":"x","method":"a\"b","jsonrpc":"2.0"}"#)
@@ -239,6 +257,12 @@ mod tests {
             ("", PARSE_ERROR_CODE, "null"),
             ("5", INVALID_REQUEST_CODE, "null"),
             ("[]", INVALID_REQUEST_CODE, "null"),
+            (r#" ["2.0",4,"health",[]]"#, INVALID_REQUEST_CODE, "null"),
+            (
+                r#"[{"jsonrpc":"2.0","id":4,"method":"m"}]"#,
+                INVALID_REQUEST_CODE,
+                "null",
+            ),
             (r#"{"jsonrpc":"2.0","id":4}"#, INVALID_REQUEST_CODE, "4"),
             (
                 r#"{"jsonrpc":"2.0","id":-4,"method":7}"#,

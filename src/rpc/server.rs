@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::framing::{BadFrame, FrameCodec, Incoming, MAX_BODY};
-use super::request::{Refusal, Request};
+use super::request::{Refusal, Request, is_result};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -46,8 +46,8 @@ pub enum End {
     Broken(String),
 }
 
-/// Serves `methods` until the input ends, a stream fails, or one of the methods in `last` has been
-/// answered.
+/// Serves `methods` until the input ends, a stream fails, or one of the methods in `last` has given
+/// a result.
 ///
 /// `input_ended` is called by the reading thread when the input has ended and the service has been
 /// told so: the place for a last resort that does not depend on this function getting on.
@@ -126,15 +126,13 @@ impl InputReader {
     /// Hands over all that `decode` yields.
     fn pass_on(&self, mut decode: impl FnMut() -> io::Result<Option<Incoming>>) -> io::Result<()> {
         while let Some(item) = decode()? {
-            if let Incoming::Body(body) = &item {
-                let cost = cost_of(body);
-                let waiting = cost + self.backlog.fetch_add(cost, Ordering::Relaxed);
-                if waiting > self.max_backlog {
-                    return Err(io::Error::other(format!(
-                        "over {} bytes of requests wait to be answered",
-                        self.max_backlog
-                    )));
-                }
+            let cost = cost_of(&item);
+            let waiting = cost + self.backlog.fetch_add(cost, Ordering::Relaxed);
+            if waiting > self.max_backlog {
+                return Err(io::Error::other(format!(
+                    "over {} bytes of requests wait to be answered",
+                    self.max_backlog
+                )));
             }
             if self.items.send(Input::Item(item)).is_err() {
                 return Ok(());
@@ -144,13 +142,18 @@ impl InputReader {
     }
 }
 
-fn cost_of(body: &Bytes) -> usize {
-    REQUEST_COST + body.len()
+/// What an item costs while it waits, in bytes; a bad frame is answered too.
+fn cost_of(item: &Incoming) -> usize {
+    match item {
+        Incoming::Body(body) => REQUEST_COST + body.len(),
+        Incoming::Bad(_) => REQUEST_COST,
+    }
 }
 
 /// One answer on its way out.
 struct Answer {
-    method: Option<String>,
+    /// The method that was called, if it gave a result.
+    done: Option<String>,
     body: Option<Vec<u8>>,
     /// What of the backlog it settles, in bytes.
     cost: usize,
@@ -183,13 +186,15 @@ impl<W: Write> Service<'_, W> {
 
     /// Begins a request; a bad frame is answered at once.
     fn begin(&mut self, item: Incoming) -> Result<(), End> {
+        let cost = cost_of(&item);
         match item {
             Incoming::Body(body) => {
                 let methods = self.methods.clone();
-                self.answers.spawn(answer(methods, body));
+                self.answers.spawn(answer(methods, body, cost));
                 Ok(())
             }
             Incoming::Bad(why) => {
+                self.backlog.fetch_sub(cost, Ordering::Relaxed);
                 tracing::warn!("bad frame: {why}");
                 self.write(Refusal::unreadable(format!("bad frame: {why}")).to_answer())?;
                 match why {
@@ -206,7 +211,7 @@ impl<W: Write> Service<'_, W> {
         if let Some(body) = answer.body {
             self.write(body)?;
         }
-        match answer.method {
+        match answer.done {
             Some(method) if self.last.contains(&method.as_str()) => Err(End::Answered(method)),
             _ => Ok(()),
         }
@@ -239,14 +244,13 @@ impl<W: Write> Service<'_, W> {
     }
 }
 
-async fn answer(methods: Methods, body: Bytes) -> Answer {
-    let cost = cost_of(&body);
+async fn answer(methods: Methods, body: Bytes, cost: usize) -> Answer {
     let request = match Request::read(&body) {
         Ok(request) => request,
         Err(refusal) => {
             tracing::warn!("refused request: {refusal}");
             return Answer {
-                method: None,
+                done: None,
                 body: Some(refusal.to_answer()),
                 cost,
             };
@@ -257,17 +261,17 @@ async fn answer(methods: Methods, body: Bytes) -> Answer {
     let outcome = AssertUnwindSafe(methods.raw_json_request(&request.call, 1))
         .catch_unwind()
         .await;
-    let body = match outcome {
-        Ok(Ok((response, _))) => request.answer(&response),
-        Ok(Err(error)) => request.internal_error(&error.to_string()),
+    let (body, is_done) = match outcome {
+        Ok(Ok((response, _))) => (request.answer(&response), is_result(&response)),
+        Ok(Err(error)) => (request.internal_error(&error.to_string()), false),
         Err(panic) => {
             let message = format!("panicked: {}", panic_message(&*panic));
             tracing::error!("method {}: {message}", request.method);
-            request.internal_error(&message)
+            (request.internal_error(&message), false)
         }
     };
     Answer {
-        method: Some(request.method),
+        done: is_done.then_some(request.method),
         body,
         cost,
     }
@@ -297,7 +301,11 @@ mod tests {
         module
             .register_method("panic", |_, (), _| -> bool { panic!("on purpose") })
             .unwrap();
-        module.register_method("last", |_, (), _| true).unwrap();
+        module
+            .register_method("last", |params, (), _| {
+                params.parse::<(i64,)>().map(|_| true)
+            })
+            .unwrap();
         module
             .register_async_method("never", |_, _, _| std::future::pending::<bool>())
             .unwrap();
@@ -384,6 +392,15 @@ mod tests {
     }
 
     #[test]
+    fn a_last_method_that_is_refused_ends_nothing() {
+        let refused = frame(&json!({"jsonrpc": "2.0", "id": 1, "method": "last", "params": {}}));
+        let (answers, end) = serve_all((refused + &request(2, "echo")).as_bytes());
+        assert_eq!(end, End::Closed);
+        assert_eq!(answers[0]["error"]["code"], -32602, "{answers:?}");
+        assert_eq!(answers[1]["result"], json!([2]));
+    }
+
+    #[test]
     fn the_end_of_the_input_is_seen_while_a_request_hangs() {
         let (tell, told) = std_mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -397,16 +414,16 @@ mod tests {
         told.recv_timeout(Duration::from_secs(5)).unwrap();
     }
 
-    #[test]
-    fn a_peer_that_only_sends_is_cut_off() {
+    /// How many items of `input` are passed on before the sender is cut off, if there is room for
+    /// three of them without a body.
+    fn passed_on(input: &str) -> usize {
         let (items, mut sent) = mpsc::unbounded_channel();
         let reader = InputReader {
             items,
             backlog: Arc::default(),
             max_backlog: 3 * REQUEST_COST,
         };
-        let requests: String = (0..10).map(|id| request(id, "never")).collect();
-        reader.read_to_end(requests.as_bytes());
+        reader.read_to_end(input.as_bytes());
         let mut passed_on = 0;
         loop {
             match sent.try_recv().unwrap() {
@@ -414,11 +431,17 @@ mod tests {
                 Input::Ended(ended) => {
                     let error = ended.unwrap_err().to_string();
                     assert!(error.contains("wait to be answered"), "{error}");
-                    break;
+                    return passed_on;
                 }
             }
         }
-        assert_eq!(passed_on, 2);
+    }
+
+    #[test]
+    fn a_peer_that_only_sends_is_cut_off() {
+        let requests: String = (0..10).map(|id| request(id, "never")).collect();
+        assert_eq!(passed_on(&requests), 2);
+        assert_eq!(passed_on(&"Content-Length: x\r\n".repeat(10)), 3);
     }
 
     #[test]
@@ -436,13 +459,19 @@ mod tests {
                 backlog: Arc::clone(&backlog),
                 answers: JoinSet::new(),
             };
-            for body in [&br#"{"jsonrpc":"2.0","id":1,"method":"last"}"#[..], b"{"] {
-                let body = Bytes::from_static(body);
-                backlog.fetch_add(cost_of(&body), Ordering::Relaxed);
-                assert!(service.begin(Incoming::Body(body)).is_ok());
+            for body in [
+                &br#"{"jsonrpc":"2.0","id":1,"method":"last","params":[1]}"#[..],
+                b"{",
+            ] {
+                let item = Incoming::Body(Bytes::from_static(body));
+                backlog.fetch_add(cost_of(&item), Ordering::Relaxed);
+                assert!(service.begin(item).is_ok());
                 let answer = service.answers.join_next().await.unwrap();
                 assert!(service.give(answer).is_ok());
             }
+            let bad = Incoming::Bad(BadFrame::NoLength);
+            backlog.fetch_add(cost_of(&bad), Ordering::Relaxed);
+            assert!(service.begin(bad).is_ok());
         });
         assert_eq!(backlog.load(Ordering::Relaxed), 0);
     }

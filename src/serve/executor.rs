@@ -32,6 +32,9 @@ pub struct Executor {
 struct Stage {
     setup: Option<InitializeParams>,
     worker: Option<Worker>,
+    /// Whether a World was let go of that may still make things, which then have to be released
+    /// by name.
+    abandoned: bool,
     /// The step that ran over its time, after which no other may run.
     overdue: Option<String>,
 }
@@ -75,9 +78,12 @@ impl Executor {
         let mut stage = self.stage.lock().await;
         stage.overdue = None;
         if let Some(worker) = stage.worker.take() {
-            worker.end(RELEASE_PATIENCE).await;
+            stage.abandoned |= !worker.end(RELEASE_PATIENCE).await;
         }
         self.release_by_name();
+        if !stage.abandoned {
+            self.registry.forget();
+        }
         stage
     }
 
@@ -142,26 +148,23 @@ impl Executor {
                  call initialize or cleanup first"
             )));
         }
-        let worker = match stage.worker.take() {
+        // The worker stays on the stage, where the end of the scenario finds it even if nobody
+        // waits for this step any more.
+        let worker = match &mut stage.worker {
             Some(worker) => worker,
-            None => self.new_worker(stage.setup.as_ref())?,
+            none => none.insert(self.new_worker(stage.setup.as_ref())?),
         };
         tracing::info!("step: {name}");
         let begun = Instant::now();
         let outcome = worker.execute(params);
         tokio::select! {
             biased;
-            outcome = outcome => {
-                stage.worker = Some(worker);
-                outcome.map_err(|_| Failure::new("the scenario's thread is gone"))
-            }
-            _ = next_scenario.changed() => {
-                stage.worker = Some(worker);
-                Err(interrupted())
-            }
+            outcome = outcome => outcome.map_err(|_| Failure::new("the scenario's thread is gone")),
+            _ = next_scenario.changed() => Err(interrupted()),
             () = tokio::time::sleep(self.step_timeout) => {
                 stage.overdue = Some(name.to_owned());
-                drop(worker);
+                stage.worker = None;
+                stage.abandoned = true;
                 self.release_by_name();
                 Err(Failure::new(format!(
                     "{STEP_TIMEOUT} after {:.1} s (limit {} s): {name}",
@@ -271,6 +274,21 @@ mod tests {
             let (_, waiting, ()) = tokio::join!(running, waiting, executor.cleanup());
             assert!(error(&waiting).contains("ended before"), "{waiting:?}");
             assert!(!dropped.is_dropped(), "the step was executed");
+        });
+    }
+
+    #[test]
+    fn the_end_of_a_scenario_waits_for_a_step_that_nobody_waits_for_any_more() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let dropped = test_steps::watch_drops();
+            let step = format!("the test holds thing '{}'", dropped.id());
+            assert!(executor.execute(params(&step)).await.success);
+            let left = executor.execute(params("the test waits '300' ms"));
+            let left = tokio::time::timeout(Duration::from_millis(50), left).await;
+            assert!(left.is_err(), "{left:?}");
+            executor.cleanup().await;
+            assert!(dropped.is_dropped());
         });
     }
 

@@ -18,6 +18,9 @@ pub const LEVEL: &str = "ZEROBUFFER_LOG_LEVEL";
 /// How many records wait for an answer; the oldest give way to newer ones.
 const CAPACITY: usize = 2_000;
 
+/// How long the message of a record may be, in characters: what an orchestrator sends is in it.
+const LONGEST: usize = 16 * 1024;
+
 /// The records since the previous answer.
 #[derive(Debug, Clone, Default)]
 pub struct Logs(Arc<Mutex<Collected>>);
@@ -139,7 +142,12 @@ struct Message {
 
 impl Message {
     fn text(self) -> String {
-        self.message + &self.fields
+        let mut text = self.message + &self.fields;
+        if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
     }
 }
 
@@ -201,6 +209,16 @@ mod tests {
             entries[0]
         );
         assert_eq!(entries[1].message, "5");
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let entries = collected(|| {
+            tracing::info!("{}", "é".repeat(LONGEST));
+            tracing::info!("{}", "é".repeat(LONGEST + 1));
+        });
+        assert_eq!(entries[0].message, "é".repeat(LONGEST));
+        assert_eq!(entries[1].message, "é".repeat(LONGEST) + "…");
     }
 
     #[test]

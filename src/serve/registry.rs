@@ -45,13 +45,20 @@ impl Registry {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets everything: nobody is left who could still make what was noted.
+    pub fn forget(&self) {
+        self.held().clear();
+    }
+
     /// Releases what this process still holds of what was noted, and says what that was. Buffers
     /// that were released in good order, or that another process has taken over, are left alone.
+    ///
+    /// The notes stay: a World that hangs may go on and make what it was about to make.
     pub fn release(&self) -> Vec<String> {
-        let noted = std::mem::take(&mut *self.held());
+        let noted = self.held().clone();
         noted
-            .into_iter()
-            .filter_map(|held| match release(&held) {
+            .iter()
+            .filter_map(|held| match release(held) {
                 Ok(true) => Some(held.to_string()),
                 Ok(false) => None,
                 Err(error) => Some(format!("{held}, which cannot be released: {error}")),
@@ -178,6 +185,21 @@ mod tests {
         assert_eq!(registry.release(), [format!("the reader of '{}'", fake.0)]);
         assert_eq!(fake.files(), 0);
         assert_eq!(registry.release(), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_made_after_a_release_is_released_by_the_next_unless_forgotten() {
+        let fake = Fake::new("again", 0, own_pid());
+        let registry = Registry::default();
+        registry.note_reader(&fake.0);
+        assert_eq!(registry.release().len(), 1);
+        let made_later = Fake::new("again", 0, own_pid());
+        assert_eq!(registry.release().len(), 1);
+        assert_eq!(made_later.files(), 0);
+        let made_later = Fake::new("again", 0, own_pid());
+        registry.forget();
+        assert_eq!(registry.release(), [""; 0]);
+        assert_eq!(made_later.files(), 4);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal, raise};
+use tokio::sync::oneshot;
 
 use super::executor::Executor;
 use super::logs;
@@ -32,10 +33,11 @@ const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 ///
 /// Takes over the standard streams, the process's log records and its panic hook.
 pub fn run(options: &Options) -> ExitCode {
+    // First, so that every later error is told.
+    let logs = logs::install();
     let streams = match stdio::take_streams() {
         Ok(streams) => streams,
         Err(error) => {
-            // The standard error may be what is missing: there is no other place to complain.
             tracing::error!("cannot take over the standard streams: {error}");
             return ExitCode::FAILURE;
         }
@@ -45,7 +47,6 @@ pub fn run(options: &Options) -> ExitCode {
         tracing::error!("cannot hold back signals: {error}");
         return ExitCode::FAILURE;
     }
-    let logs = logs::install();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -57,67 +58,86 @@ pub fn run(options: &Options) -> ExitCode {
         }
     };
     let executor = Arc::new(Executor::new(options.step_timeout, logs));
-    if let Err(error) = end_on_signals(Arc::clone(executor.registry())) {
-        tracing::error!("cannot wait for signals: {error}");
-        return ExitCode::FAILURE;
-    }
-    runtime.block_on(serve(executor, streams))
+    let signal = match next_signal(Arc::clone(executor.registry())) {
+        Ok(signal) => signal,
+        Err(error) => {
+            tracing::error!("cannot wait for signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        let status = tokio::select! {
+            status = serve(&executor, streams) => status,
+            Ok(signal) = signal => {
+                tracing::warn!("ended by {signal}");
+                status_after(signal)
+            }
+        };
+        executor.cleanup().await;
+        ExitCode::from(status)
+    })
 }
 
-async fn serve(executor: Arc<Executor>, streams: stdio::FrameStreams) -> ExitCode {
+/// Serves until the input ends or a method ends the service; the status to end with.
+async fn serve(executor: &Arc<Executor>, streams: stdio::FrameStreams) -> u8 {
     let registry = Arc::clone(executor.registry());
-    let last_resort = move || {
-        std::thread::sleep(END_PATIENCE);
-        registry.release();
-        std::process::exit(1);
-    };
-    let methods = methods::methods(Arc::clone(&executor));
     let end = server::serve(
-        methods,
+        methods::methods(Arc::clone(executor)),
         streams.input,
         streams.output,
         &LAST_METHODS,
-        last_resort,
+        move || last_resort(&registry, 1),
     )
     .await;
-    if end == End::Answered(method::CRASH.into()) {
-        crash();
-    }
-    if let End::Broken(why) = &end {
-        tracing::error!("{why}: ending");
-    }
-    executor.cleanup().await;
     match end {
-        End::Closed | End::Answered(_) => ExitCode::SUCCESS,
-        End::Broken(_) => ExitCode::FAILURE,
+        End::Answered(name) if name == method::CRASH => crash(),
+        End::Closed | End::Answered(_) => 0,
+        End::Broken(why) => {
+            tracing::error!("{why}: ending");
+            1
+        }
     }
+}
+
+/// Ends the process if it has not ended by itself in time. Says nothing, because that nobody reads
+/// what it says may be why it has not.
+fn last_resort(registry: &Registry, status: u8) {
+    std::thread::sleep(END_PATIENCE);
+    registry.release();
+    std::process::exit(status.into());
 }
 
 fn ending_signals() -> SigSet {
     ENDING.into_iter().collect()
 }
 
-/// Has a thread wait for a signal, whatever the others are doing, and end the process as a shell
-/// would say it: status 128 and the signal's number.
-fn end_on_signals(registry: Arc<Registry>) -> std::io::Result<()> {
+/// The signal that asks this process to end. A thread waits for it, whatever the others are doing,
+/// and is the last resort if they do not get on.
+fn next_signal(registry: Arc<Registry>) -> std::io::Result<oneshot::Receiver<Signal>> {
+    let (tell, signal) = oneshot::channel();
     let wait = move || match ending_signals().wait() {
         Ok(signal) => {
-            tracing::warn!("ended by {signal}");
-            registry.release();
-            std::process::exit(128 + signal as i32);
+            // If nobody listens any more, the process is about to end already.
+            let _ = tell.send(signal);
+            last_resort(&registry, status_after(signal));
         }
         Err(error) => tracing::error!("cannot wait for signals: {error}"),
     };
     std::thread::Builder::new()
         .name("signals".into())
-        .spawn(wait)
-        .map(drop)
+        .spawn(wait)?;
+    Ok(signal)
+}
+
+/// The status of a process ended by a signal, as a shell would say it.
+fn status_after(signal: Signal) -> u8 {
+    128 + signal as u8
 }
 
 /// Dies as by an accident: nothing is released.
-fn crash() {
+fn crash() -> ! {
     if let Err(error) = raise(Signal::SIGKILL) {
         tracing::error!("cannot kill this process: {error}");
-        std::process::abort();
     }
+    std::process::abort();
 }
