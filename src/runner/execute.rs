@@ -341,8 +341,8 @@ impl Running<'_> {
     }
 
     fn step_limit(&self) -> Duration {
-        match self.execution.scenario.scenario.tag_number("step-timeout") {
-            Some(seconds) => Duration::from_secs(seconds) + STEP_GRACE,
+        match self.execution.scenario.scenario.step_timeout() {
+            Some(seconds) => Duration::from_secs(seconds).saturating_add(STEP_GRACE),
             None => self.stage.config.limits.step,
         }
     }
