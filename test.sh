@@ -29,7 +29,8 @@ build() {
         echo "test.sh: cargo is not in PATH; install Rust from https://rustup.rs" >&2
         exit 3
     fi
-    echo "building …" >&2
+    # Not being heard is no reason to stop.
+    echo "building …" >&2 || true
     if ! output=$(cargo build --release --bins --manifest-path "$root/Cargo.toml" 2>&1); then
         printf '%s\n' "$output" "test.sh: the build failed" >&2
         exit 3
@@ -46,7 +47,14 @@ fi
 export HARMONY_BIN_DIR=$bin
 export HARMONY_CONFIG=${HARMONY_CONFIG:-$root/harmony.toml}
 export HARMONY_INVOKED_AS=$0
-case ${1:-} in
-    run | list | check | doctor | help | --version | -V) exec "$bin/harmony" "$@" ;;
-    *) exec "$bin/harmony" run "$@" ;;
-esac
+
+# Flags of all commands may stand before the command.
+command=run
+for argument in "$@"; do
+    case $argument in
+        -v | --verbose | -q | --quiet) continue ;;
+        run | list | check | doctor | help | --version | -V) command= ;;
+    esac
+    break
+done
+exec "$bin/harmony" ${command:+"$command"} "$@"

@@ -238,6 +238,7 @@ impl Traffic {
             return self.refuse_pending(format!("a frame that is no JSON-RPC message: {text:?}"));
         };
         if let Some(method) = message.get("method") {
+            let method = quote(&method.to_string());
             self.note(format!("a request of its own: {method}"));
             return Vec::new();
         }
@@ -261,6 +262,7 @@ impl Traffic {
                 Vec::new()
             }
             _ => {
+                let id = quote(&id.to_string());
                 self.note(format!("an answer with id {id}, which no request had"));
                 Vec::new()
             }
@@ -489,6 +491,24 @@ mod tests {
         let error = result.unwrap_err().to_string();
         assert!(error.contains("the result of `health`"), "{error}");
         assert!(error.ends_with("it is \"yes\""), "{error}");
+    }
+
+    #[test]
+    fn what_a_server_sends_is_quoted_in_part() {
+        let mut traffic = Traffic::default();
+        let long = "x".repeat(1_000_000);
+        for message in [
+            json!({"id": 1, "method": long}),
+            json!({"id": long, "result": 1}),
+            json!({"id": null, "error": long}),
+            json!(long),
+        ] {
+            traffic.receive(message.to_string().as_bytes());
+        }
+        assert_eq!(traffic.oddities.len(), 4);
+        for oddity in &traffic.oddities {
+            assert!(oddity.len() < 2 * QUOTE, "{} bytes", oddity.len());
+        }
     }
 
     #[tokio::test]

@@ -182,21 +182,30 @@ impl Running<'_> {
         };
         let started =
             StepServer::start(self.stage.spawner, launch, &self.stage.config.limits).await;
-        let server = started.map_err(|(trouble, tail)| {
+        let mut server = started.map_err(|(trouble, tail)| {
             let mut fault = Fault::from(trouble);
             fault.message = format!(
                 "the {name} ({}) did not start: {}",
                 platform.name, fault.message
             );
-            for line in tail {
-                fault.message.push_str("\n  | ");
-                fault.message.push_str(&line);
-            }
-            fault
+            fault.with_tail(&tail)
         })?;
+        if let Err(fault) = self.initialize(&server, name).await {
+            server.end(self.stage.config.limits.shutdown).await;
+            return Err(fault.with_tail(&server.tail().await));
+        }
+        self.emit(Event::ProcessStarted {
+            execution: self.number,
+            who: server.who(),
+            took: began.elapsed(),
+        });
+        Ok(server)
+    }
+
+    async fn initialize(&self, server: &StepServer, name: &ProcessName) -> Result<(), Fault> {
         let params = InitializeParams {
             role: name.role.clone(),
-            platform: platform.name.clone(),
+            platform: server.platform.clone(),
             scenario: self.execution.scenario.scenario.name.clone(),
             host_pid: self.run.host,
             feature_id: i64::from(self.run.feature),
@@ -205,16 +214,13 @@ impl Running<'_> {
         let answer = server
             .call::<bool>(method::INITIALIZE, Some(&params), limit)
             .await;
-        if !answer.map_err(Fault::from)? {
-            let message = format!("{} answered `initialize` with false", server.who());
-            return Err(Fault::new(Outcome::Failed, message));
+        match answer.map_err(Fault::from)? {
+            true => Ok(()),
+            false => {
+                let message = format!("{} answered `initialize` with false", server.who());
+                Err(Fault::new(Outcome::Failed, message))
+            }
         }
-        self.emit(Event::ProcessStarted {
-            execution: self.number,
-            who: server.who(),
-            took: began.elapsed(),
-        });
-        Ok(server)
     }
 
     fn platform(&self, role: &str) -> &Platform {
@@ -335,8 +341,8 @@ impl Running<'_> {
     }
 
     fn step_limit(&self) -> Duration {
-        match self.execution.scenario.scenario.tag_number("step-timeout") {
-            Some(seconds) => Duration::from_secs(seconds) + STEP_GRACE,
+        match self.execution.scenario.scenario.step_timeout() {
+            Some(seconds) => Duration::from_secs(seconds).saturating_add(STEP_GRACE),
             None => self.stage.config.limits.step,
         }
     }

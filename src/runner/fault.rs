@@ -21,6 +21,15 @@ impl Fault {
         Fault { outcome, message }
     }
 
+    /// The same with the last lines that a process wrote, for one that no report lists.
+    pub fn with_tail(mut self, tail: &[String]) -> Fault {
+        for line in tail {
+            self.message.push_str("\n  | ");
+            self.message.push_str(line);
+        }
+        self
+    }
+
     /// The fault of a step whose server says that it failed. `sure` says that the server told a
     /// definition that fits the step; where it did not, it may say now that there is none.
     pub fn of_result(result: StepResult, sure: bool) -> Fault {

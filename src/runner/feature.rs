@@ -56,13 +56,20 @@ impl Scenario {
         self.tags.iter().any(|own| own == tag)
     }
 
-    /// The number in a tag `@name(N)`.
-    pub fn tag_number(&self, name: &str) -> Option<u64> {
-        self.tags.iter().find_map(|tag| {
-            let number = tag.strip_prefix(name)?.strip_prefix('(')?;
-            number.strip_suffix(')')?.parse().ok()
-        })
+    /// The seconds that a tag `@step-timeout(N)` gives its steps.
+    pub fn step_timeout(&self) -> Option<u64> {
+        let mut tags = self.tags.iter();
+        tags.find_map(|tag| number_in(tag, STEP_TIMEOUT))
     }
+}
+
+/// The tag that widens the limit for a step.
+const STEP_TIMEOUT: &str = "step-timeout";
+
+/// The number in a tag `name(N)`.
+fn number_in(tag: &str, name: &str) -> Option<u64> {
+    let number = tag.strip_prefix(name)?.strip_prefix('(')?;
+    number.strip_suffix(')')?.parse().ok()
 }
 
 /// One step of a scenario.
@@ -88,12 +95,12 @@ impl fmt::Display for Step {
 
 /// What is wrong with a feature file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}:{line}: {message}", file.display())]
+#[error("{}{}: {message}", file.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
 pub struct FeatureError {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1; 0 when the whole file is meant.
-    pub line: usize,
+    /// The line, from 1; `None` when the whole file is meant.
+    pub line: Option<usize>,
     /// What is wrong there.
     pub message: String,
 }
@@ -102,12 +109,17 @@ pub struct FeatureError {
 ///
 /// # Errors
 ///
-/// The first file that cannot be read or parsed, a scenario without steps, two scenarios of one id.
+/// The first file that cannot be read or parsed, a scenario without steps, two scenarios of one id,
+/// and a folder without feature files.
 pub fn read_folder(folder: &Path) -> Result<Vec<Scenario>, FeatureError> {
-    let unreadable = |error: std::io::Error| FeatureError {
-        file: folder.to_owned(),
-        line: 0,
-        message: format!("the features folder cannot be read: {error}"),
+    let whole = |file: &Path, message: String| FeatureError {
+        file: file.to_owned(),
+        line: None,
+        message,
+    };
+    let unreadable = |error: std::io::Error| {
+        let message = format!("the features folder cannot be read: {error}");
+        whole(folder, message)
     };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -119,21 +131,21 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Scenario>, FeatureError> {
             files.push(path);
         }
     }
+    if files.is_empty() {
+        return Err(whole(folder, "there is no *.feature file in it".to_owned()));
+    }
     files.sort();
     let mut scenarios: Vec<Scenario> = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(&file).map_err(|error| FeatureError {
-            file: file.clone(),
-            line: 0,
-            message: format!("cannot be read: {error}"),
-        })?;
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| whole(&file, format!("cannot be read: {error}")))?;
         scenarios.extend(parse(&file, &text)?);
     }
     scenarios.sort_by_key(|scenario| scenario.id);
     if let Some(pair) = scenarios.windows(2).find(|pair| pair[0].id == pair[1].id) {
         return Err(FeatureError {
             file: pair[1].file.clone(),
-            line: pair[1].line,
+            line: Some(pair[1].line),
             message: format!(
                 "scenario {} is also at {}:{}",
                 pair[1].id,
@@ -156,7 +168,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Vec<Scenario>, FeatureError> {
         let (line, found) = culprit(text);
         FeatureError {
             file: file.to_owned(),
-            line,
+            line: Some(line),
             message: format!("this cannot be read as Gherkin here: `{found}`"),
         }
     })?;
@@ -201,7 +213,7 @@ impl Parsed<'_> {
     fn error(&self, line: usize, message: impl Into<String>) -> FeatureError {
         FeatureError {
             file: self.file.to_owned(),
-            line,
+            line: Some(line),
             message: message.into(),
         }
     }
@@ -220,6 +232,7 @@ impl Parsed<'_> {
             return Err(self.error(line, message));
         }
         let tags = [outer_tags, &scenario.tags].concat();
+        self.check_tags(&tags, line)?;
         let steps = || background.iter().copied().chain(&scenario.steps);
         let outline = scenario.keyword.contains("Outline") || scenario.keyword.contains("Template");
         if scenario.examples.is_empty() && !outline {
@@ -238,6 +251,7 @@ impl Parsed<'_> {
                 let fill = |text: &str| fill(text, header, values);
                 let steps = steps().map(|from| fill_step(step(from), &fill)).collect();
                 let tags = [tags.as_slice(), &examples.tags].concat();
+                self.check_tags(&tags, line)?;
                 let mut row = self.build(scenario, line, tags, steps, number);
                 row.name = fill(&row.name);
                 self.scenarios.push(row);
@@ -246,6 +260,19 @@ impl Parsed<'_> {
         if number == 0 {
             let message = format!("outline `{}` has no examples", scenario.name);
             return Err(self.error(line, message));
+        }
+        Ok(())
+    }
+
+    /// Refuses a tag that should hold a number and does not: it would be as good as none.
+    fn check_tags(&self, tags: &[String], line: usize) -> Result<(), FeatureError> {
+        let is_limit = |tag: &&String| tag.starts_with(STEP_TIMEOUT);
+        for tag in tags.iter().filter(is_limit) {
+            if number_in(tag, STEP_TIMEOUT).is_none_or(|seconds| seconds == 0) {
+                let message =
+                    format!("`@{tag}` is no limit in seconds; an example: @{STEP_TIMEOUT}(90)");
+                return Err(self.error(line, message));
+            }
         }
         Ok(())
     }
@@ -303,12 +330,28 @@ fn fill_step(step: Step, fill: &impl Fn(&str) -> String) -> Step {
 
 /// Puts the values of an examples row in the places of `<header>`.
 fn fill(text: &str, header: &[String], values: &[String]) -> String {
-    header
-        .iter()
-        .zip(values)
-        .fold(text.to_owned(), |text, (name, value)| {
-            text.replace(&format!("<{name}>"), value)
-        })
+    let value_of = |name: &str| {
+        let column = header.iter().position(|own| own == name)?;
+        values.get(column)
+    };
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('<') {
+        filled.push_str(before);
+        let named = behind.split_once('>');
+        let known = named.and_then(|(name, after)| Some((value_of(name)?, after)));
+        rest = match known {
+            Some((value, after)) => {
+                filled.push_str(value);
+                after
+            }
+            None => {
+                filled.push('<');
+                behind
+            }
+        };
+    }
+    filled + rest
 }
 
 /// Splits a name such as `13.1 - Name`, `Test 13.1 - Name`, `13.1 Name` or `13.1: Name`.
@@ -396,7 +439,7 @@ mod tests {
         assert_eq!(text(&found[0]), "Given b; When w");
         assert_eq!(found[0].tags, ["f", "s"]);
         assert_eq!(text(&found[1]), "Given b; Given rb; Then t; Then a");
-        assert_eq!(found[1].tag_number("step-timeout"), Some(90));
+        assert_eq!(found[1].step_timeout(), Some(90));
         assert_eq!(found[1].id.to_string(), "7.2");
     }
 
@@ -425,6 +468,28 @@ mod tests {
             Some("doc y")
         );
         assert!(row.has_tag("big"));
+    }
+
+    #[test]
+    fn a_value_is_put_in_as_it_is() {
+        let header = ["a".to_owned(), "b".to_owned()];
+        let values = ["<b>".to_owned(), "2".to_owned()];
+        for (text, filled) in [
+            ("<a> and <b>", "<b> and 2"),
+            ("<c> < <b", "<c> < <b"),
+            ("<<b>>", "<2>"),
+        ] {
+            assert_eq!(fill(text, &header, &values), filled);
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_none_is_an_error() {
+        for tag in ["step-timeout", "step-timeout(soon)", "step-timeout(0)"] {
+            let message = error(&format!("Feature: F\n@{tag}\nScenario: S\nGiven x\n"));
+            let expected = format!("07-Some.feature:3: `@{tag}` is no limit in seconds");
+            assert!(message.starts_with(&expected), "{message}");
+        }
     }
 
     #[test]
@@ -493,6 +558,13 @@ mod tests {
         let message = read_folder(&folder.path().join("none"))
             .unwrap_err()
             .to_string();
-        assert!(message.contains("cannot be read"), "{message}");
+        assert!(
+            message.contains("none: the features folder cannot be read"),
+            "{message}"
+        );
+        let empty = tempfile::tempdir().unwrap();
+        let message = read_folder(empty.path()).unwrap_err().to_string();
+        let expected = format!("{}: there is no *.feature file", empty.path().display());
+        assert!(message.starts_with(&expected), "{message}");
     }
 }

@@ -45,7 +45,7 @@ pub struct Leftovers {
     pub leaks: Vec<String>,
     /// What the platforms are known to leave, and what belonged to a killed process.
     pub expected: Vec<String>,
-    /// What could not be removed, with the reason.
+    /// What could not be looked at or removed, with the reason.
     pub stuck: Vec<String>,
 }
 
@@ -70,7 +70,17 @@ pub fn sweep(run: RunId, known: &GlobSet, killed: bool) -> Leftovers {
 
 fn sweep_folders(folders: &[&Path], run: RunId, known: &GlobSet, killed: bool) -> Leftovers {
     let mut found = Leftovers::default();
-    for path in folders.iter().flat_map(|folder| bearing(folder, run)) {
+    let mut paths = Vec::new();
+    for folder in folders {
+        match bearing(folder, run) {
+            Ok(bearing) => paths.extend(bearing),
+            Err(error) => found.stuck.push(format!(
+                "{}: {error}; what was left there is not known",
+                folder.display()
+            )),
+        }
+    }
+    for path in paths {
         let text = path.display().to_string();
         let name = path.file_name().unwrap_or_default();
         if let Err(error) = remove(&path) {
@@ -86,14 +96,20 @@ fn sweep_folders(folders: &[&Path], run: RunId, known: &GlobSet, killed: bool) -
 }
 
 /// The entries of `folder` that bear `run`, sorted. A folder that does not exist has none.
-fn bearing(folder: &Path, run: RunId) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries
-        .filter(|entry| run.is_in(&entry.file_name().to_string_lossy()))
-        .map(|entry| entry.path())
-        .collect();
+fn bearing(folder: &Path, run: RunId) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if run.is_in(&entry.file_name().to_string_lossy()) {
+            paths.push(entry.path());
+        }
+    }
     paths.sort();
-    paths
+    Ok(paths)
 }
 
 fn remove(path: &Path) -> std::io::Result<()> {
@@ -166,5 +182,22 @@ mod tests {
             let left = std::fs::read_dir(folder.path()).unwrap().count();
             assert_eq!(left, 1, "the other run's");
         }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_looked_into_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let run = RunId {
+            host: 700,
+            feature: 1,
+        };
+        let found = sweep_folders(&[file.path()], run, &GlobSet::empty(), false);
+        let [stuck] = found.stuck.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert!(
+            stuck.contains("what was left there is not known"),
+            "{stuck}"
+        );
     }
 }

@@ -8,7 +8,8 @@
 //! 3. [`plan`] makes [`plan::Execution`]s of what [`filter`] and [`combination`] ask for;
 //! 4. [`preflight`] makes platforms ready ([`setup`]), asks each for its steps ([`catalogue`]) and
 //!    judges which executions can run;
-//! 5. [`execute`] runs one: it starts step servers ([`process`], [`spawn`]), sends the steps, and
+//! 5. [`execute`] runs one: it starts step servers ([`process`], [`spawn`],
+//!    [`stderr`]), sends the steps, and
 //!    removes what is left ([`leftover`]);
 //! 6. [`outcome`] decides what became of it;
 //! 7. [`report`]s are made of [`event`]s, which every stage sends.
@@ -42,5 +43,6 @@ pub mod session;
 pub mod setup;
 pub mod snippet;
 pub mod spawn;
+pub mod stderr;
 pub mod terminal;
 pub mod workload;

@@ -94,10 +94,7 @@ async fn ask_into(
     let asking = join_all(platforms.iter().map(|platform| ask(platform, stage)));
     let answers = tokio::select! {
         biased;
-        () = stage.interrupt.cancelled() => {
-            stage.spawner.kill_all();
-            return;
-        }
+        () = stage.interrupt.cancelled() => return,
         answers = asking => answers,
     };
     for (platform, answer) in platforms.iter().zip(answers) {

@@ -1,31 +1,23 @@
 //! One step server: a program, the connection to it, and what it writes to its standard error.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
-use std::io::Write;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::config::Limits;
 use super::platform::Platform;
 use super::spawn::{Exit, Spawner};
-use super::terminal::warn;
+use super::stderr::{Log, StandardError};
 use crate::rpc::client::{CallError, Client};
 use crate::rpc::message::method;
-
-/// How many lines of a process's standard error a report shows.
-const TAIL: usize = 12;
 
 /// How long to wait for what must follow at once: the last bytes of a pipe whose writer has
 /// ended, the end of a process that has closed its output.
@@ -91,8 +83,7 @@ pub struct StepServer {
     busy: AtomicBool,
     exit: watch::Receiver<Option<Exit>>,
     spawner: Spawner,
-    tail: Arc<Mutex<VecDeque<String>>>,
-    reading: Option<JoinHandle<()>>,
+    stderr: StandardError,
     /// What the connection had to tell when it was closed.
     oddities: Vec<String>,
 }
@@ -143,18 +134,23 @@ impl StepServer {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let log = File::create(&launch.log)
-            .map_err(|error| format!("{}: {error}", launch.log.display()))?;
-        let child = spawner.spawn(command).await;
-        let child = child.map_err(|error| format!("{program} cannot be started: {error}"))?;
+        let log = Log::create(launch.log)?;
+        let child = spawner.spawn(command).await.map_err(|error| {
+            // The system's error is the same for a program and for a folder that is not there.
+            match platform.cwd.is_dir() {
+                true => format!("{program} cannot be started: {error}"),
+                false => format!(
+                    "there is no folder {} to start it in",
+                    platform.cwd.display()
+                ),
+            }
+        })?;
         let piped = "all three streams are piped above";
         let stdin = ChildStdin::from_std(child.stdin.expect(piped));
         let stdout = ChildStdout::from_std(child.stdout.expect(piped));
         let stderr = ChildStderr::from_std(child.stderr.expect(piped));
         let pipe_error = |error: std::io::Error| format!("{program}: {error}");
-        let tail = Arc::new(Mutex::new(VecDeque::new()));
-        let stderr = stderr.map_err(pipe_error)?;
-        let reading = tokio::spawn(keep(stderr, log, tail.clone()));
+        let stderr = StandardError::keep(stderr.map_err(pipe_error)?, log);
         Ok(StepServer {
             name: launch.name,
             platform: platform.name.clone(),
@@ -166,8 +162,7 @@ impl StepServer {
             busy: AtomicBool::new(false),
             exit: child.exit,
             spawner: spawner.clone(),
-            tail,
-            reading: Some(reading),
+            stderr,
             oddities: Vec::new(),
         })
     }
@@ -323,41 +318,15 @@ impl StepServer {
 
     /// The last lines of its standard error.
     pub async fn tail(&mut self) -> Vec<String> {
-        if self.exit().is_some()
-            && let Some(reading) = self.reading.take()
-        {
-            // The pipe may outlive the process in a descendant that has left the group.
-            let _ = tokio::time::timeout(AT_ONCE, reading).await;
+        if self.exit().is_some() {
+            self.stderr.finish(AT_ONCE).await;
         }
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.iter().cloned().collect()
+        self.stderr.last_lines()
     }
 }
 
 impl Drop for StepServer {
     fn drop(&mut self) {
         self.spawner.signal(self.pid, Signal::SIGKILL);
-    }
-}
-
-/// Copies a process's standard error into its log file and keeps the last lines.
-async fn keep(stderr: ChildStderr, mut log: File, tail: Arc<Mutex<VecDeque<String>>>) {
-    let mut reader = BufReader::new(stderr);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match reader.read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        if let Err(error) = log.write_all(&line) {
-            warn(&format!("harmony: a log file cannot be written: {error}"));
-        }
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-        if tail.len() == TAIL {
-            tail.pop_front();
-        }
-        tail.push_back(text);
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, from the command line to the exit code.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -88,6 +89,19 @@ fn list(work: &Workload) -> Exit {
     Exit::Green
 }
 
+/// The command that the reproduction of a failure begins with.
+fn again(cli: &Cli) -> String {
+    let invoked = std::env::var("HARMONY_INVOKED_AS");
+    let command = invoked.unwrap_or_else(|_| "harmony run".to_owned());
+    let given = std::env::var_os("HARMONY_CONFIG").map(PathBuf::from);
+    match &cli.config {
+        Some(file) if given.as_ref() != Some(file) => {
+            format!("{command} --config {}", file.display())
+        }
+        _ => command,
+    }
+}
+
 /// Runs an asynchronous command, with what it needs to start step servers and to report.
 fn with_stage(
     cli: &Cli,
@@ -103,40 +117,35 @@ fn with_stage(
         (_, true) => Verbosity::Quiet,
         _ => Verbosity::Normal,
     };
-    let invoked = std::env::var("HARMONY_INVOKED_AS");
-    let again = invoked.unwrap_or_else(|_| "harmony run".to_owned());
     let stage = Stage {
         config,
         spawner: &Spawner::new().map_err(failed)?,
-        events: &Events::new(Console::new(verbosity, again)),
+        events: &Events::new(Console::new(verbosity, again(cli))),
         interrupt: &CancellationToken::new(),
     };
     runtime.map_err(failed)?.block_on(async {
         watch_signals(&stage).map_err(failed)?;
         let exit = command(&stage).await;
         // A command that was given up in the middle may have left something running.
-        stage.spawner.kill_all();
-        let limit = config.limits.shutdown;
-        if tokio::time::timeout(limit, stage.spawner.drained())
-            .await
-            .is_err()
-        {
+        if !stage.spawner.end_all(config.limits.shutdown).await {
             warn("harmony: some of the processes that were started cannot be ended");
         }
         Ok(exit)
     })
 }
 
-/// The first SIGINT or SIGTERM ends the run in order, the second at once.
+/// The first SIGINT, SIGTERM or SIGHUP ends the run in order, the second at once.
 fn watch_signals(stage: &Stage<'_>) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let (token, spawner) = (stage.interrupt.clone(), stage.spawner.clone());
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
             }
             if token.is_cancelled() {
                 spawner.kill_all();
@@ -160,6 +169,10 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
         last = Some(&execution.scenario);
     }
     let (catalogues, leaving) = preflight::ask_all(&work.executions, stage).await;
+    if stage.interrupt.is_cancelled() {
+        preflight::leave(leaving, stage.events).await;
+        return Exit::Interrupted;
+    }
     let mut outcomes = Vec::new();
     for execution in &work.executions {
         match preflight::judge(execution, &catalogues) {

@@ -65,8 +65,10 @@ pub async fn ensure(
     let output = String::from_utf8_lossy(&output).into_owned();
     result.map_err(|why| {
         let lines: Vec<&str> = output.lines().collect();
-        let end = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
-        format!("{why}\n{end}\nall of its output: {}", log.display())
+        let end = &lines[lines.len().saturating_sub(SHOWN)..];
+        let place = format!("all of its output: {}", log.display());
+        let all = [&[why.as_str()], end, &[place.as_str()]].concat();
+        all.join("\n")
     })?;
     events.emit(Event::SetupFinished {
         platform: name,

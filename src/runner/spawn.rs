@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -89,6 +90,18 @@ impl Groups {
     fn lock(&self) -> MutexGuard<'_, BTreeSet<i32>> {
         self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn signal(&self, pid: i32, signal: Signal) {
+        if self.lock().contains(&pid) {
+            send(pid, signal);
+        }
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        for pid in self.lock().iter() {
+            send(*pid, signal);
+        }
+    }
 }
 
 impl Spawner {
@@ -106,9 +119,11 @@ impl Spawner {
             .name("spawner".into())
             .spawn(move || {
                 for request in inbox {
-                    // Nobody waits for the reply when the run was given up meanwhile; the child then
-                    // loses its pipes and ends with them.
-                    let _ = request.reply.send(start(request.command, &known));
+                    // Nobody waits for the reply when the run was given up meanwhile.
+                    let unclaimed = request.reply.send(start(request.command, &known));
+                    if let Err(Ok(child)) = unclaimed {
+                        known.signal(child.pid, Signal::SIGKILL);
+                    }
                 }
             })?;
         Ok(Spawner { requests, groups })
@@ -129,16 +144,24 @@ impl Spawner {
 
     /// Sends `signal` to the group that `pid` leads, unless it is already reaped.
     pub fn signal(&self, pid: i32, signal: Signal) {
-        if self.groups.lock().contains(&pid) {
-            send(pid, signal);
-        }
+        self.groups.signal(pid, signal);
     }
 
     /// Kills every group at once, for an end without delay.
     pub fn kill_all(&self) {
-        for pid in self.groups.lock().iter() {
-            send(*pid, Signal::SIGKILL);
+        self.groups.signal_all(Signal::SIGKILL);
+    }
+
+    /// Ends every group: SIGTERM, then, past `limit`, SIGKILL. A set-up command may be installing
+    /// packages, which must not be cut off in the middle. Whether all of them have ended.
+    pub async fn end_all(&self, limit: Duration) -> bool {
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            self.groups.signal_all(signal);
+            if tokio::time::timeout(limit, self.drained()).await.is_ok() {
+                return true;
+            }
         }
+        false
     }
 
     /// Waits until everything that was started has ended and is reaped.
@@ -296,6 +319,42 @@ mod tests {
         assert_eq!(exit.how, Ending::Signal(Signal::SIGKILL));
         assert!(!spawner.groups.lock().contains(&child.pid));
         spawner.signal(child.pid, Signal::SIGKILL);
+    }
+
+    #[tokio::test]
+    async fn a_child_that_nobody_waits_for_is_killed() {
+        let spawner = Spawner::new().unwrap();
+        let command = shell("sleep 600");
+        let (reply, answer) = oneshot::channel();
+        drop(answer);
+        spawner.requests.send(Request { command, reply }).unwrap();
+        // The thread takes requests in turn, so the one before is started now.
+        let mut next = spawner.spawn(shell("exit 0")).await.unwrap();
+        exit_of(&mut next).await;
+        let drained = tokio::time::timeout(Duration::from_secs(20), spawner.drained());
+        assert!(drained.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn everything_is_asked_to_end_before_it_is_killed() {
+        let spawner = Spawner::new().unwrap();
+        let polite =
+            shell("exec 2>/dev/null; trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done");
+        let deaf = shell("trap '' TERM; echo ready; while :; do sleep 0.01; done");
+        let mut exits = Vec::new();
+        for command in [polite, deaf] {
+            let mut child = spawner.spawn(command).await.unwrap();
+            let mut ready = [0; 6];
+            child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
+            exits.push(child);
+        }
+        assert!(spawner.end_all(Duration::from_millis(500)).await);
+        let how: Vec<_> = exits
+            .iter()
+            .map(|c| c.exit.borrow().clone().unwrap().how)
+            .collect();
+        assert_eq!(how, [Ending::Code(5), Ending::Signal(Signal::SIGKILL)]);
+        assert!(spawner.end_all(Duration::ZERO).await);
     }
 
     #[tokio::test]

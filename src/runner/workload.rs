@@ -78,7 +78,9 @@ fn nothing(scenarios: &[Arc<RoutedScenario>], filter: &Filter, available: &[&str
         .flat_map(|s| s.scenario.tags.iter().map(|tag| format!("@{tag}")))
         .collect();
     let tags: Vec<String> = tags.into_iter().collect();
-    let what = if scenarios.iter().any(|s| filter.selects(&s.scenario)) {
+    let what = if available.is_empty() {
+        "no platform is available; `harmony doctor` says why"
+    } else if scenarios.iter().any(|s| filter.selects(&s.scenario)) {
         "no combination asked for fits the scenarios asked for"
     } else {
         "no scenario fits"

@@ -94,6 +94,101 @@ fn broken_files_are_named_with_their_lines() {
 }
 
 #[test]
+fn what_is_missing_is_named() {
+    let project = Project::new();
+    project.configure("[platforms.lost]\ncommand = [\"python3\"]\ncwd = \"nowhere\"\n");
+    let ran = project.run(&["run", "lost"]);
+    let folder = project.path("nowhere").display().to_string();
+    ran.assert(3, &format!("there is no folder {folder} to start it in"));
+    project.write("harmony.toml", "");
+    project.run(&["run"]).assert(4, "no platform is available");
+    project.only(&["honest"]);
+    std::fs::remove_file(project.path("features/01-Fixture.feature")).unwrap();
+    project
+        .run(&["run"])
+        .assert(2, "features: there is no *.feature file in it");
+}
+
+#[test]
+fn a_failure_is_reproduced_with_the_same_configuration() {
+    let project = Project::new();
+    std::fs::rename(project.path("harmony.toml"), project.path("other.toml")).unwrap();
+    let command = ["run", "--config", "other.toml", "fails_honest"];
+    let says = "again:    harmony run --config other.toml -v fails_honest 1.1";
+    project.run(&command).assert(1, says);
+    let mut command = project.command(&["run", "fails_honest"]);
+    let output = command
+        .env("HARMONY_CONFIG", "other.toml")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("again:    harmony run -v fails_honest 1.1"),
+        "{text}"
+    );
+}
+
+/// Starts the command that its arguments say in a terminal of 40 columns, and prints what it wrote.
+const TERMINAL: &str = "
+import fcntl, os, pty, struct, sys, termios
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 40, 0, 0))
+    os.execv(sys.argv[1], sys.argv[1:])
+text = b''
+while True:
+    try:
+        piece = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not piece:
+        break
+    text += piece
+sys.stdout.buffer.write(text)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
+
+#[test]
+fn progress_takes_one_line_of_a_narrow_terminal() {
+    let project = Project::new();
+    project.steps(&[&format!(
+        "Given the 'a' process remembers '{}'",
+        "long ".repeat(30)
+    )]);
+    let runner = project.command(&["run", "honest"]);
+    let output = std::process::Command::new("python3")
+        .args([
+            "-c",
+            TERMINAL,
+            env!("CARGO_BIN_EXE_harmony"),
+            "run",
+            "honest",
+        ])
+        .current_dir(project.path("."))
+        .envs(
+            runner
+                .get_envs()
+                .filter_map(|(key, value)| Some((key, value?))),
+        )
+        .env("TERM", "xterm")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{output:?}"
+    );
+    assert!(text.contains("0/1 1.1 honest Given the"), "{text:?}");
+    let goes_up = text.split('\u{1b}').any(|code| {
+        let digits = code
+            .trim_start_matches('[')
+            .trim_start_matches(|c: char| c.is_ascii_digit());
+        code.starts_with('[') && digits.starts_with('A')
+    });
+    assert!(!goes_up, "it redraws more than one line: {text:?}");
+}
+
+#[test]
 fn a_configuration_is_found_above() {
     let project = Project::new();
     let mut command = project.command(&["list", "honest"]);

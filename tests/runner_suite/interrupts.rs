@@ -15,7 +15,7 @@ fn send(child: &Child, signal: Signal) {
 
 #[test]
 fn a_signal_ends_the_run_in_order() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let project = Project::new();
         let command = &["run", "never-answers_honest", "never-answers"];
         let child = project.command(command).spawn().unwrap();
@@ -39,6 +39,35 @@ fn a_signal_ends_the_preflight() {
     send(&child, Signal::SIGINT);
     let ran = project.ended(child.wait_with_output().unwrap(), Duration::ZERO);
     ran.assert(130, "1 interrupted");
+}
+
+#[test]
+fn a_check_that_is_interrupted_judges_nothing() {
+    let project = Project::new();
+    let child = project.command(&["check", "never-starts"]).spawn().unwrap();
+    project.wait_for("hangs");
+    send(&child, Signal::SIGINT);
+    let ran = project.ended(child.wait_with_output().unwrap(), Duration::ZERO);
+    assert_eq!((ran.code, ran.out.as_str()), (130, ""), "{}", ran.text());
+}
+
+#[test]
+fn a_setup_is_asked_to_end() {
+    let project = Project::new();
+    project.write(
+        "make.sh",
+        "trap 'echo told > told; exit 1' TERM\ntouch pids/setup-$$\nwhile :; do sleep 0.01; done\n",
+    );
+    project.configure(
+        "[platforms.made]\ncommand = [\"./server\"]\n\
+         [platforms.made.setup]\ncommand = [\"sh\", \"make.sh\"]\nproduct = \"./server\"\n",
+    );
+    let child = project.command(&["run", "made"]).spawn().unwrap();
+    project.wait_for("setup");
+    send(&child, Signal::SIGINT);
+    let ran = project.ended(child.wait_with_output().unwrap(), Duration::ZERO);
+    ran.assert(130, "1 interrupted");
+    assert!(project.path("told").exists(), "{}", ran.text());
 }
 
 #[test]

@@ -169,7 +169,7 @@ const TABLE: [Case; 29] = [
         "refuses-initialize",
         "failed",
         1,
-        &["answered `initialize` with false"],
+        &["answered `initialize` with false", "| not in the mood"],
     ),
     case("leaks", "leaked", 1, &["left behind: /dev/shm/zbt-leaks_"]),
     case(

@@ -42,6 +42,18 @@ fn tables_and_texts_arrive() {
 }
 
 #[test]
+fn a_limit_may_be_as_wide_as_one_likes() {
+    let project = Project::new();
+    let tag = format!("@step-timeout({})", u64::MAX);
+    let steps = "Given the 'a' process is ready\n";
+    project.write(
+        "features/01-Fixture.feature",
+        &format!("Feature: F\n{tag}\nScenario: 1.1 - S\n{steps}"),
+    );
+    project.run(&["run", "honest"]).assert(0, "1 passed");
+}
+
+#[test]
 fn new_and_second_processes_do_their_steps() {
     let project = Project::new();
     project.steps(&[

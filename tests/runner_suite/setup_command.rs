@@ -89,6 +89,9 @@ fn a_failure_is_shown_with_its_output() {
     let ran = project.run(&["run", "made_honest", "1.1"]);
     ran.assert(3, "`sh make.sh` exited with code 9");
     ran.assert(3, "no compiler here");
+    project.write("make.sh", "exit 9\n");
+    let ran = project.run(&["run", "made"]);
+    ran.assert(3, "exited with code 9\n            all of its output: ");
     project.write("make.sh", "exit 0\n");
     let ran = project.run(&["run", "made"]);
     ran.assert(3, "`sh make.sh` succeeded but did not make");

@@ -42,17 +42,21 @@ impl Clone {
         self.folder.path()
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    fn command(&self, arguments: &[&str]) -> Command {
         let path = format!("{}:/usr/bin:/bin", self.path().join("path").display());
-        Command::new(self.path().join("test.sh"))
+        let mut command = Command::new(self.path().join("test.sh"));
+        command
             .args(arguments)
             .current_dir("/")
             .env_clear()
             .env("PATH", path)
             .env("ROOT", self.path())
-            .env("LOG", self.path().join("path/log"))
-            .output()
-            .unwrap()
+            .env("LOG", self.path().join("path/log"));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     fn builds(&self) -> usize {
@@ -79,6 +83,8 @@ fn arguments_are_handed_on() {
         (&[], "harmony run"),
         (&["check", "-v"], "harmony check -v"),
         (&["doctor"], "harmony doctor"),
+        (&["-v", "list", "rust"], "harmony -v list rust"),
+        (&["-q", "rust", "list"], "harmony run -q rust list"),
     ] {
         let output = clone.run(arguments);
         let expected = format!("{expected}; {root}/harmony.toml; {root}/target/release\n");
@@ -116,6 +122,16 @@ fn it_builds_only_what_changed() {
         clone.run(&[]);
         assert_eq!(clone.builds(), count + 2, "again after {what}");
     }
+}
+
+#[test]
+fn it_builds_though_nobody_hears_it() {
+    let clone = Clone::new();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = clone.command(&["rust"]).stderr(full).output().unwrap();
+    assert_eq!(clone.builds(), 1);
+    let said = text(&output.stdout);
+    assert!(said.starts_with("harmony run rust;"), "{output:?}");
 }
 
 #[test]

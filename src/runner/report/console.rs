@@ -45,7 +45,7 @@ impl Console {
         let mut console = Console::on(out, verbosity, command);
         console.bar = shows_progress.then(|| {
             let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("{spinner} {pos}/{len} {msg}");
+            let style = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar
         });
