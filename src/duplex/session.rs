@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::request::{Content, Responder};
 use super::{ChannelName, DuplexError, HandlerError, Reply, Request, Result, ServerOptions};
-use crate::channel::{Error, Frame, Interrupt, Reader, TICK, Writer, sweep};
+use crate::channel::{Error, Frame, Interrupt, Reader, TICK, WaitStrategy, Writer, sweep};
 
 /// How often a server without a client looks for one.
 const CLIENT_POLL: Duration = Duration::from_millis(20);
@@ -88,8 +88,7 @@ where
 
     /// Makes a request buffer for the session.
     pub(crate) fn create_requests(&self) -> Result<Reader> {
-        let mut requests = Reader::create(self.name.request(), &self.options.buffer)?;
-        requests.set_wait_strategy(self.options.wait_strategy);
+        let requests = Reader::create(self.name.request(), &self.options.buffer)?;
         self.stop.ends_wait_of(&requests);
         Ok(requests)
     }
@@ -153,11 +152,12 @@ where
         if self.responses.is_none() {
             self.look_for_client()?;
         }
-        let wait = if self.responses.is_some() {
-            TICK
-        } else {
-            CLIENT_POLL
+        // Spinning pays where an answer is waited for, not until a client comes.
+        let (wait, strategy) = match self.responses {
+            Some(_) => (TICK, self.options.wait_strategy),
+            None => (CLIENT_POLL, WaitStrategy::Block),
         };
+        requests.set_wait_strategy(strategy);
         match requests.read(wait) {
             Ok(Some(frame)) => self.serve(frame, requests),
             Ok(None) => self.look_after_client(),
