@@ -13,3 +13,5 @@ pub mod message;
 pub mod request;
 #[cfg(feature = "serve")]
 pub mod server;
+#[cfg(feature = "runner")]
+mod transport;

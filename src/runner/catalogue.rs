@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::feature::Step;
+use super::scenario::Step;
 use crate::rpc::message::{StepPattern, StepType};
 
 /// The steps that a platform defines.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::feature::Step;
+use super::scenario::Step;
 use crate::rpc::message::StringMap;
 
 /// What a step brings along: its data table and doc string.

@@ -4,8 +4,8 @@ use gherkin::tagexpr::TagOperation;
 use regex::Regex;
 
 use super::combination::Combination;
-use super::feature::{Scenario, ScenarioId};
 use super::nearest::did_you_mean;
+use super::scenario::{Scenario, ScenarioId};
 
 /// What is to be run: scenarios that fit one of the ids (if any), the tags and the name, on every
 /// combination listed (all, if none is).

@@ -9,6 +9,9 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 /// Where segments, semaphores and lock files are.
 const FOLDERS: [&str; 2] = ["/dev/shm", "/tmp/zerobuffer"];
 
+/// How many bits of a run id count the executions of one runner.
+const COUNTER_BITS: u32 = 9;
+
 /// What makes the names of one execution unique on the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunId {
@@ -21,12 +24,12 @@ pub struct RunId {
 impl RunId {
     /// A run id that no other execution has at the same time, on this machine.
     ///
-    /// The runner's own process id (22 bits at most on Linux) and a counter (9 bits) make a number
+    /// The runner's own process id (22 bits at most on Linux) and a counter make a number
     /// that still fits the signed 32 bits that some step servers read it into.
     pub fn next(feature: u32) -> RunId {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let count = i64::from(COUNTER.fetch_add(1, Ordering::Relaxed) % 512);
-        let host = (i64::from(std::process::id()) << 9) | count;
+        let count = i64::from(COUNTER.fetch_add(1, Ordering::Relaxed) % (1 << COUNTER_BITS));
+        let host = (i64::from(std::process::id()) << COUNTER_BITS) | count;
         RunId { host, feature }
     }
 
@@ -60,6 +63,33 @@ pub fn known(globs: impl IntoIterator<Item = impl AsRef<str>>) -> Result<GlobSet
         set.add(Glob::new(glob.as_ref())?);
     }
     set.build()
+}
+
+/// Removes everything that bears any run id of this process, for an end without delay. What cannot
+/// be removed stays: nobody is left to be told.
+pub fn remove_all() {
+    let own = i64::from(std::process::id());
+    for entry in FOLDERS
+        .iter()
+        .flat_map(std::fs::read_dir)
+        .flatten()
+        .flatten()
+    {
+        if is_of_runner(&entry.file_name().to_string_lossy(), own) {
+            let _ = remove(&entry.path());
+        }
+    }
+}
+
+/// Whether a file's name bears a run id that the runner with this process id gave:
+/// `_<host>_<feature>`.
+fn is_of_runner(name: &str, pid: i64) -> bool {
+    let parts: Vec<&str> = name.split('_').skip(1).collect();
+    parts.windows(2).any(|pair| {
+        let host = pair[0].parse::<i64>().ok();
+        host.is_some_and(|host| host >> COUNTER_BITS == pid)
+            && pair[1].starts_with(|c: char| c.is_ascii_digit())
+    })
 }
 
 /// Finds and removes everything that bears `run`. Where processes were `killed`, what is left was
@@ -153,6 +183,22 @@ mod tests {
             ("700_1", false),
         ] {
             assert_eq!(run.is_in(name), own, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_tells_its_runner() {
+        let host = RunId::next(13).host;
+        let pid = i64::from(std::process::id());
+        for (name, own) in [
+            (format!("sem.sem-w-a_{host}_13_request"), true),
+            (format!("a_b_{host}_1.lock"), true),
+            (format!("{host}_1"), false),
+            (format!("a_{host}_x"), false),
+            (format!("a_1{host}_1"), false),
+            ("a_700_1".to_owned(), false),
+        ] {
+            assert_eq!(is_of_runner(&name, pid), own, "{name}");
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A pipeline of plain data, each stage a function of the one before it:
 //!
-//! 1. [`config`] reads `harmony.toml`, [`feature`] the feature files, [`known`] the list of known
-//!    failures;
+//! 1. [`config`] reads `harmony.toml`, [`feature`] the feature files, which yield
+//!    [`scenario`]s, [`known`] the list of known failures;
 //! 2. [`route`] decides for every step which process it goes to;
 //! 3. [`plan`] makes [`plan::Execution`]s of what [`filter`] and [`combination`] ask for;
 //! 4. [`preflight`] makes platforms ready ([`setup`]), asks each for its steps ([`catalogue`]) and
@@ -39,6 +39,7 @@ pub mod process;
 pub mod report;
 pub mod route;
 pub mod run;
+pub mod scenario;
 pub mod session;
 pub mod setup;
 pub mod snippet;

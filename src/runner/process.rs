@@ -32,7 +32,7 @@ pub struct Launch<'a> {
     pub platform: &'a Platform,
     /// Environment variables beside the platform's own.
     pub env: BTreeMap<String, String>,
-    /// Where all of its standard error is kept.
+    /// Where its standard error is kept.
     pub log: PathBuf,
 }
 

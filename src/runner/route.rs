@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use super::feature::{Scenario, Step};
+use super::scenario::{Scenario, Step};
 use crate::rpc::message::StepType;
 
 /// The role of the one process of a scenario that names none.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use super::config::{self, Config};
 use super::event::{Event, Events};
 use super::execute::Stage;
 use super::exit::{Exit, Refusal};
+use super::leftover;
 use super::nearest::did_you_mean;
 use super::plan::Execution;
 use super::platform::Platform;
@@ -23,6 +24,9 @@ use super::run::run;
 use super::spawn::Spawner;
 use super::terminal::{say, warn};
 use super::workload::Workload;
+
+/// How long an end without delay waits for killed processes to be gone.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Runs the command and says how it ended.
 pub fn main(cli: Cli) -> Exit {
@@ -149,6 +153,8 @@ fn watch_signals(stage: &Stage<'_>) -> std::io::Result<()> {
             }
             if token.is_cancelled() {
                 spawner.kill_all();
+                let _ = tokio::time::timeout(AT_ONCE, spawner.drained()).await;
+                leftover::remove_all();
                 std::process::exit(Exit::Interrupted as i32);
             }
             token.cancel();

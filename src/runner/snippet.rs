@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::feature::Step;
+use super::scenario::Step;
 
 /// A Rust step definition for `step`: quoted words and numbers in quotes become arguments.
 pub fn snippet(step: &Step) -> String {

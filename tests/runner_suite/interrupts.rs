@@ -94,6 +94,7 @@ fn a_second_signal_ends_it_at_once() {
         "{:?}",
         began.elapsed()
     );
+    project.assert_no_file_left(&line);
     gone(&project);
 }
 

@@ -174,15 +174,16 @@ impl Project {
                 ran.text()
             );
         }
+        self.assert_no_file_left(&ran.text());
+        ran
+    }
+
+    /// No file that a fixture made may be there any more. `text` is what the runner said.
+    pub fn assert_no_file_left(&self, text: &str) {
         let touched = fs::read_to_string(self.path("touched")).unwrap_or_default();
         for path in touched.lines() {
-            assert!(
-                !Path::new(path).exists(),
-                "{path} is left over\n{}",
-                ran.text()
-            );
+            assert!(!Path::new(path).exists(), "{path} is left over\n{text}");
         }
-        ran
     }
 
     /// What the fixture recorded: a word and a process id each.
