@@ -10,6 +10,24 @@ use super::{Result, Writer};
 ///
 /// Nothing shared changes before [`Loan::commit`]: dropped, or lost with its process, it leaves no
 /// trace and the reader sees nothing. Its bytes are what was there before until they are written.
+///
+/// ```
+/// use std::time::Duration;
+/// use zerobuffer::{BufferConfig, BufferName, Reader, Writer};
+///
+/// # fn main() -> Result<(), zerobuffer::Error> {
+/// # let name = BufferName::new(format!("doc-loan-{}", std::process::id()))?;
+/// let mut reader = Reader::create(&name, &BufferConfig::new(64, 1024))?;
+/// let mut writer = Writer::connect(&name, Duration::from_secs(5))?;
+/// let mut loan = writer.loan(4)?;
+/// loan.write_at(0, b"ab");
+/// loan.write_at(2, b"cd");
+/// let sequence = loan.commit()?;
+/// let frame = reader.read(Duration::from_secs(1))?.expect("a frame was committed");
+/// assert_eq!((frame.sequence(), frame.to_vec()), (sequence, b"abcd".to_vec()));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Loan<'w> {
     pub(crate) writer: &'w mut Writer,
     pub(crate) placement: Placement,

@@ -14,6 +14,29 @@ use super::{BufferName, Error, Frame, Result};
 /// The reader of a buffer, which it makes and owns.
 ///
 /// Dropped, it tells the writer and removes the buffer. Frames still held stay readable.
+///
+/// ```
+/// use std::time::Duration;
+/// use zerobuffer::{BufferConfig, BufferName, Error, Reader, Writer};
+///
+/// # fn main() -> Result<(), Error> {
+/// # let name = BufferName::new(format!("doc-reader-{}", std::process::id()))?;
+/// let mut reader = Reader::create(&name, &BufferConfig::new(64, 1024))?;
+/// assert!(reader.read(Duration::ZERO)?.is_none(), "no writer has come yet");
+///
+/// let mut writer = Writer::connect(&name, Duration::from_secs(5))?;
+/// writer.set_metadata(b"640x480")?;
+/// writer.write(b"last words")?;
+/// drop(writer);
+///
+/// let frame = reader.read(Duration::from_secs(1))?.expect("a frame was written");
+/// assert_eq!(reader.metadata()?.as_deref(), Some(&b"640x480"[..]));
+/// assert_eq!(frame.to_vec(), b"last words");
+/// let end = reader.read(Duration::from_secs(1));
+/// assert!(matches!(end, Err(Error::WriterDead { .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Reader {
     name: BufferName,

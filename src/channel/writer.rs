@@ -18,6 +18,24 @@ const DRAIN_INTERVAL: u64 = 256;
 /// The writer of a buffer that a [`Reader`](super::Reader) has made.
 ///
 /// Dropped, it leaves the buffer in good order for the next writer.
+///
+/// ```
+/// use std::time::Duration;
+/// use zerobuffer::{BufferConfig, BufferName, Error, Reader, Writer};
+///
+/// # fn main() -> Result<(), Error> {
+/// # let name = BufferName::new(format!("doc-writer-{}", std::process::id()))?;
+/// let reader = Reader::create(&name, &BufferConfig::new(64, 1024))?;
+/// let mut writer = Writer::connect(&name, Duration::from_secs(5))?;
+/// writer.set_write_timeout(Duration::ZERO);
+/// assert_eq!(writer.write(&[1; 600])?, 1);
+/// assert!(matches!(writer.write(&[2; 700]), Err(Error::FrameTooLarge { .. })));
+/// assert!(matches!(writer.write(&[2; 450]), Err(Error::BufferFull { .. })));
+/// drop(reader);
+/// assert!(matches!(writer.write(&[2; 100]), Err(Error::ReaderDead { .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Writer {
     name: BufferName,
