@@ -119,10 +119,17 @@ impl Spawner {
             .name("spawner".into())
             .spawn(move || {
                 for request in inbox {
-                    // Nobody waits for the reply when the run was given up meanwhile.
-                    let unclaimed = request.reply.send(start(request.command, &known));
+                    // Locked for the whole start: whoever signals all groups finds this one among
+                    // them, and what nobody waits for any more by then is not started at all.
+                    let mut leaders = known.lock();
+                    if request.reply.is_closed() {
+                        continue;
+                    }
+                    let started = start(request.command, &known, &mut leaders);
+                    drop(leaders);
+                    let unclaimed = request.reply.send(started);
                     if let Err(Ok(child)) = unclaimed {
-                        known.signal(child.pid, Signal::SIGKILL);
+                        known.signal(child.pid, Signal::SIGTERM);
                     }
                 }
             })?;
@@ -182,7 +189,12 @@ fn send(pid: i32, signal: Signal) {
     }
 }
 
-fn start(mut command: Command, groups: &Arc<Groups>) -> io::Result<Child> {
+/// Starts `command` and enters it among the `leaders`.
+fn start(
+    mut command: Command,
+    groups: &Arc<Groups>,
+    leaders: &mut BTreeSet<i32>,
+) -> io::Result<Child> {
     let parent = std::process::id();
     command.process_group(0);
     // SAFETY: between fork and exec the closure makes two system calls and builds an error from a
@@ -200,7 +212,7 @@ fn start(mut command: Command, groups: &Arc<Groups>) -> io::Result<Child> {
     }
     let mut child = command.spawn()?;
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-    groups.lock().insert(pid);
+    leaders.insert(pid);
     groups.alive.send_modify(|alive| *alive += 1);
     let (ended, exit) = watch::channel(None);
     let known = groups.clone();
@@ -322,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_that_nobody_waits_for_is_killed() {
+    async fn a_child_that_nobody_waits_for_does_not_stay() {
         let spawner = Spawner::new().unwrap();
         let command = shell("sleep 600");
         let (reply, answer) = oneshot::channel();
@@ -333,6 +345,26 @@ mod tests {
         exit_of(&mut next).await;
         let drained = tokio::time::timeout(Duration::from_secs(20), spawner.drained());
         assert!(drained.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_just_being_started_is_ended_as_well() {
+        let spawner = Spawner::new().unwrap();
+        let start = Duration::from_millis(400);
+        let mut command = shell("sleep 600");
+        // SAFETY: the closure makes one system call.
+        unsafe {
+            command.pre_exec(move || {
+                std::thread::sleep(start);
+                Ok(())
+            });
+        }
+        let began = std::time::Instant::now();
+        let given_up = tokio::time::timeout(start / 4, spawner.spawn(command)).await;
+        assert!(given_up.is_err());
+        assert!(spawner.end_all(Duration::from_secs(20)).await);
+        assert!(began.elapsed() >= start, "it had not been started yet");
+        assert!(spawner.groups.lock().is_empty());
     }
 
     #[tokio::test]
