@@ -558,9 +558,19 @@ fn a_corrupt_request_buffer_is_replaced() {
     let mut client = connect(&name);
     client.request(b"sound", LONG).unwrap();
     let segment = std::fs::File::options()
+        .read(true)
         .write(true)
         .open(format!("/dev/shm/{}", name.request()))
         .unwrap();
+    let field = |offset| {
+        let mut bytes = [0; 8];
+        segment.read_exact_at(&mut bytes, offset).unwrap();
+        u64::from_le_bytes(bytes)
+    };
+    // The server adds to the free bytes after it has answered.
+    wait_until("the request's memory is free again", || {
+        field(0x28) == field(0x20)
+    });
     let loan = client.loan(1).unwrap();
     // More free bytes than there are.
     segment.write_all_at(&u64::MAX.to_le_bytes(), 0x28).unwrap();

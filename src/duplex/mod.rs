@@ -30,15 +30,27 @@
 //! One client at a time: the protocol has one writer per buffer. The server outlives its clients
 //! and serves the next one.
 
+mod answers;
 mod client;
 mod error;
+mod handler;
+mod immutable;
+mod link;
+mod mutable;
 mod name;
+mod options;
+mod pool;
 mod request;
 mod server;
 mod session;
+mod single;
+mod stop;
 
 pub use client::{ClientOptions, DuplexClient, Response};
 pub use error::{DuplexError, Result};
+pub use handler::HandlerError;
+pub use immutable::ImmutableDuplexServer;
+pub use mutable::MutableDuplexServer;
 pub use name::{ChannelName, MAX_CHANNEL_NAME};
-pub use request::{HandlerError, Reply, ReplyLoan, Request};
-pub use server::{ImmutableDuplexServer, ProcessingMode, ServerOptions};
+pub use options::{ProcessingMode, ServerOptions};
+pub use request::{Reply, ReplyLoan, Request};
