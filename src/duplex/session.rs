@@ -101,14 +101,13 @@ impl<C: Crew> Session<C> {
             let Err(error) = self.turn(requests) else {
                 continue;
             };
+            let next = self.after(&error);
+            if !matches!(next, Next::Continue) {
+                self.detach();
+            }
             self.report(&error);
-            match self.after(&error) {
-                Next::Continue => {}
-                Next::Detach => self.detach(),
-                ended => {
-                    self.detach();
-                    return ended;
-                }
+            if matches!(next, Next::Replace | Next::End) {
+                return next;
             }
         }
         Next::End
