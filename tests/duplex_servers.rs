@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use support::duplex::{answer, channel, collect_errors, connect};
 use support::{LONG, NOTICED, Peer, leftovers, wait_until};
+#[cfg(feature = "async")]
+use zerobuffer::duplex::AsyncDuplexServer;
 use zerobuffer::duplex::{
     ChannelName, ClientOptions, DuplexClient, DuplexError, HandlerError, ImmutableDuplexServer,
     MutableDuplexServer, ProcessingMode, Reply, ServerOptions,
@@ -30,9 +32,18 @@ enum Kind {
     Loan,
     /// Changes the request.
     Mutable,
+    /// Replies with bytes, after some time in which others run.
+    #[cfg(feature = "async")]
+    Async,
 }
 
-const KINDS: [Kind; 3] = [Kind::Bytes, Kind::Loan, Kind::Mutable];
+const KINDS: &[Kind] = &[
+    Kind::Bytes,
+    Kind::Loan,
+    Kind::Mutable,
+    #[cfg(feature = "async")]
+    Kind::Async,
+];
 
 fn modes() -> [ProcessingMode; 3] {
     let pool = |size| ProcessingMode::ThreadPool(NonZeroUsize::new(size).unwrap());
@@ -40,9 +51,13 @@ fn modes() -> [ProcessingMode; 3] {
 }
 
 fn servers() -> impl Iterator<Item = (Kind, ProcessingMode)> {
-    KINDS
-        .into_iter()
-        .flat_map(|kind| modes().map(|mode| (kind, mode)))
+    let of_kind = |kind: &Kind| {
+        let modes = modes();
+        let number = kind.number_of_modes(modes.len());
+        let kind = *kind;
+        modes.into_iter().take(number).map(move |mode| (kind, mode))
+    };
+    KINDS.iter().flat_map(of_kind)
 }
 
 /// A server; stopped when dropped.
@@ -51,6 +66,14 @@ struct Served {
 }
 
 impl Kind {
+    fn number_of_modes(self, all: usize) -> usize {
+        match self {
+            #[cfg(feature = "async")]
+            Kind::Async => 1,
+            _ => all,
+        }
+    }
+
     /// Serves with a handler that does what requests tell it.
     fn start(self, name: &ChannelName, options: ServerOptions) -> Served {
         let server: Box<dyn Send> = match self {
@@ -80,6 +103,17 @@ impl Kind {
                 let server = unsafe { MutableDuplexServer::start(name, options, obey) };
                 Box::new(server.unwrap())
             }
+            #[cfg(feature = "async")]
+            Kind::Async => Box::new(support::duplex::OnRuntime::start(|| {
+                AsyncDuplexServer::start(name, options, |request| async move {
+                    let mut data = request.to_vec();
+                    tokio::time::sleep(DELAY * u32::from(std::mem::take(&mut data[1]))).await;
+                    obey(&mut data)?;
+                    data[1] = !request.to_vec()[1];
+                    Ok(data)
+                })
+                .unwrap()
+            })),
         };
         Served { _server: server }
     }

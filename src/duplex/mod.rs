@@ -31,6 +31,8 @@
 //! and serves the next one.
 
 mod answers;
+#[cfg(feature = "async")]
+mod async_server;
 mod client;
 mod error;
 mod handler;
@@ -46,6 +48,8 @@ mod session;
 mod single;
 mod stop;
 
+#[cfg(feature = "async")]
+pub use async_server::{AsyncDuplexServer, AsyncRequest};
 pub use client::{ClientOptions, DuplexClient, Response};
 pub use error::{DuplexError, Result};
 pub use handler::HandlerError;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::handler::Handler;
 use super::pool::Pool;
@@ -50,9 +51,13 @@ impl Server {
     ) -> Result<Server> {
         let session = Session::new(name.clone(), options, Arc::clone(&stop), crew, limit);
         let requests = session.create_requests()?;
+        let ending = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("zerobuffer-duplex".into())
-            .spawn(move || session.run(requests))
+            .spawn(move || {
+                session.run(requests);
+                ending.set_ended();
+            })
             .map_err(|error| Error::from_io(name.as_str(), "start the server's thread", error))?;
         Ok(Server {
             name: name.clone(),
@@ -69,6 +74,16 @@ impl Server {
         self.thread
             .as_ref()
             .is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Stops the server, and waits up to `patience` until it has ended.
+    pub(crate) fn end_within(mut self, patience: Duration) {
+        self.stop.now();
+        let is_own = self.stop.is_employer_of_this_thread();
+        if !is_own && !self.stop.wait_until_ended(patience) {
+            tracing::warn!(channel = %self.name, "the server takes long to stop");
+            self.thread = None;
+        }
     }
 
     fn end(&mut self) {

@@ -19,7 +19,8 @@ pub(crate) trait Crew: Send + 'static {
     /// a ticket for each answer.
     fn take(&mut self, request: Frame, link: &mut Link, answers: &mut Answers) -> Result<()>;
 
-    /// Forgets requests that wait to be handled: their client has gone.
+    /// Forgets requests that wait to be handled, and others as far as that is possible: their
+    /// client has gone, or the server ends.
     fn forget(&mut self) {}
 
     /// Waits for handlers at work; there is nothing to handle any more.

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::channel::{Interrupt, Reader};
 
@@ -18,6 +19,8 @@ pub(crate) struct Stop {
     requested: AtomicBool,
     /// Ends the wait for requests.
     waiting: Mutex<Option<Interrupt>>,
+    has_ended: Mutex<bool>,
+    ended: Condvar,
 }
 
 impl Stop {
@@ -44,6 +47,28 @@ impl Stop {
     pub(crate) fn ends_waits_of(&self, requests: &Reader) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         *waiting = Some(requests.interrupt());
+    }
+
+    /// Says that the server has ended and left nothing behind.
+    pub(crate) fn set_ended(&self) {
+        *self
+            .has_ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+        self.ended.notify_all();
+    }
+
+    /// Waits until the server has ended, up to `timeout`; whether it has.
+    pub(crate) fn wait_until_ended(&self, timeout: Duration) -> bool {
+        let has_ended = self
+            .has_ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .ended
+            .wait_timeout_while(has_ended, timeout, |has_ended| !*has_ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        *waited.0
     }
 
     /// Says that this thread works for the server: it cannot wait for the server's end.

@@ -34,3 +34,34 @@ pub fn answer(client: &mut DuplexClient) -> (u64, Vec<u8>) {
     let response = client.receive(LONG).unwrap().expect("an answer in time");
     (response.sequence, response.data.to_vec())
 }
+
+/// Something on a tokio runtime, whose one thread runs until it is dropped.
+#[cfg(feature = "async")]
+pub struct OnRuntime<T> {
+    // First: it goes while the runtime still runs.
+    guest: T,
+    _end: tokio::sync::oneshot::Sender<()>,
+}
+
+#[cfg(feature = "async")]
+impl<T> OnRuntime<T> {
+    /// Makes what `start` makes, within a runtime.
+    pub fn start(start: impl FnOnce() -> T) -> OnRuntime<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let guest = {
+            let _within = runtime.enter();
+            start()
+        };
+        let (end, ended) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || runtime.block_on(ended));
+        OnRuntime { guest, _end: end }
+    }
+
+    /// What was made.
+    pub fn guest(&self) -> &T {
+        &self.guest
+    }
+}
