@@ -17,7 +17,6 @@ use tokio::sync::Notify;
 use zerobuffer::duplex::{
     AsyncDuplexServer, AsyncRequest, ChannelName, DuplexError, ServerOptions,
 };
-
 use zerobuffer::{BufferConfig, Error};
 
 const SHORT: Duration = Duration::from_millis(30);
