@@ -1,17 +1,18 @@
-//! Waiting for a semaphore, with a look around every now and then.
+//! Waiting for what another process does: spinning, then sleeping, looking around between.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::sys::semaphore::Semaphore;
-
 /// How long a wait sleeps before it looks around: a peer's death is noticed within twice this.
 pub(crate) const TICK: Duration = Duration::from_millis(80);
 
-/// How many looks at the semaphore lie between two looks at the clock.
-const SPINS_PER_CLOCK: u32 = 64;
+/// How many looks lie between two looks at the clock.
+const SPINS_PER_CLOCK: u32 = 32;
 
-/// What a waiting side does until its semaphore is posted.
+/// What is left of a spin that has not paid for long: one part in so many.
+const LEAST: u32 = 32;
+
+/// What a waiting side does until the other one has done its part.
 ///
 /// A post costs no system call unless somebody sleeps, so the waiting side alone decides how fast
 /// an answer is seen: some 75 microseconds after a sleep, well under one after a spin.
@@ -20,34 +21,21 @@ const SPINS_PER_CLOCK: u32 = 64;
 pub enum WaitStrategy {
     /// Sleep at once.
     Block,
-    /// Look at the semaphore for so long, then sleep. Where this process may use only one CPU,
-    /// sleep at once: the peer could not run meanwhile. 80 milliseconds is the most: a spin does not
-    /// see that the peer has died.
+    /// Look for so long at most, then sleep. Waits that spin in vain make the next spin shorter, up
+    /// to a thirty-second part; one that would have paid makes it as long as it may be. Where this
+    /// process may use only one CPU, sleep at once: the peer could not run meanwhile. 80
+    /// milliseconds is the most: a spin does not see that the peer has died.
     SpinThenBlock(Duration),
+    /// Never sleep: the fastest answer, for a whole CPU. Where this process may use only one,
+    /// the peer is let run between two looks.
+    BusyPoll,
 }
 
 impl Default for WaitStrategy {
-    /// Spin for 50 microseconds, then block.
+    /// Spin for 250 microseconds, then block.
     fn default() -> Self {
-        WaitStrategy::SpinThenBlock(Duration::from_micros(50))
+        WaitStrategy::SpinThenBlock(Duration::from_micros(250))
     }
-}
-
-impl WaitStrategy {
-    fn spin_time(self) -> Duration {
-        match self {
-            WaitStrategy::SpinThenBlock(time) if !single_cpu() => time.min(TICK),
-            _ => Duration::ZERO,
-        }
-    }
-}
-
-/// What a look around while waiting has found.
-pub(crate) enum Look {
-    /// Nothing new.
-    KeepWaiting,
-    /// What the semaphore stands for is there, posted or not.
-    Ready,
 }
 
 /// The end of a wait; the clock is not looked at before it must be.
@@ -71,50 +59,104 @@ impl Deadline {
     }
 }
 
-/// Takes one post of `semaphore`, waiting for it until `deadline`; whether there was one.
-///
-/// `look` is called before the first sleep, at least once in any case, and between sleeps.
-pub(crate) fn acquire<E>(
-    semaphore: &Semaphore,
+/// How one side waits, and what it has learned from its waits.
+#[derive(Debug)]
+pub(crate) struct Waiter {
     strategy: WaitStrategy,
-    deadline: Deadline,
-    mut look: impl FnMut() -> Result<Look, E>,
-) -> Result<bool, E> {
-    if spin(semaphore, strategy, deadline) {
-        return Ok(true);
+    /// How long the next spin may take.
+    spin: Duration,
+    /// When the last one began.
+    spun_since: Instant,
+}
+
+impl Waiter {
+    pub(crate) fn new(strategy: WaitStrategy) -> Waiter {
+        Waiter {
+            strategy,
+            spin: strategy.longest_spin(),
+            spun_since: Instant::now(),
+        }
     }
-    loop {
-        if let Look::Ready = look()? {
-            return Ok(true);
+
+    /// Waits differently from now on; what was learned stays if nothing changes.
+    pub(crate) fn set_strategy(&mut self, strategy: WaitStrategy) {
+        if self.strategy != strategy {
+            *self = Waiter::new(strategy);
         }
-        let left = deadline.left();
-        if semaphore.wait(left.min(TICK)) {
-            return Ok(true);
+    }
+
+    /// Looks whether a wait `is_over`, as long as the strategy says; whether it is.
+    pub(crate) fn spin(&mut self, deadline: Deadline, is_over: impl FnMut() -> bool) -> bool {
+        let begun = Instant::now();
+        let is_over = spin(begun, self.spin.min(deadline.left()), is_over);
+        if is_over {
+            self.learn(true);
         }
-        if left.is_zero() {
-            return Ok(false);
+        self.spun_since = begun;
+        is_over
+    }
+
+    /// After a spin in vain: has `sleep` sleep up to the time that it is given and say whether it
+    /// was woken, unless the strategy is never to sleep.
+    pub(crate) fn sleep(
+        &mut self,
+        deadline: Deadline,
+        sleep: impl FnOnce(Duration) -> bool,
+    ) -> bool {
+        if self.strategy == WaitStrategy::BusyPoll {
+            return false;
+        }
+        let woken = sleep(deadline.left().min(TICK));
+        // Would a longer spin have seen it?
+        self.learn(woken && self.spun_since.elapsed() < self.strategy.longest_spin());
+        woken
+    }
+
+    /// Makes the next spin as long as one that pays, or shorter.
+    fn learn(&mut self, pays: bool) {
+        let longest = self.strategy.longest_spin();
+        self.spin = if pays {
+            longest
+        } else {
+            (self.spin / 2).max(longest / LEAST)
+        };
+    }
+}
+
+impl WaitStrategy {
+    fn longest_spin(self) -> Duration {
+        match self {
+            WaitStrategy::BusyPoll => TICK,
+            WaitStrategy::SpinThenBlock(time) if !single_cpu() => time.min(TICK),
+            WaitStrategy::SpinThenBlock(_) | WaitStrategy::Block => Duration::ZERO,
         }
     }
 }
 
-/// Takes one post of `semaphore` without sleeping, as long as the strategy says; whether there was
-/// one.
-pub(crate) fn spin(semaphore: &Semaphore, strategy: WaitStrategy, deadline: Deadline) -> bool {
-    let time = strategy.spin_time().min(deadline.left());
+/// Looks whether a wait `is_over` for `time` from `begun`; whether it is.
+fn spin(begun: Instant, time: Duration, mut is_over: impl FnMut() -> bool) -> bool {
     if time.is_zero() {
-        return semaphore.try_wait();
+        return is_over();
     }
-    let begun = Instant::now();
     loop {
         for _ in 0..SPINS_PER_CLOCK {
-            if semaphore.try_wait() {
+            if is_over() {
                 return true;
             }
-            std::hint::spin_loop();
+            pause();
         }
         if begun.elapsed() >= time {
             return false;
         }
+    }
+}
+
+/// Lets a moment pass between two looks.
+fn pause() {
+    if single_cpu() {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
     }
 }
 
