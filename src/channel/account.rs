@@ -1,6 +1,6 @@
 //! The bytes of a ring between its reader and its writer: who has which.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::owner::Parts;
@@ -11,6 +11,10 @@ use super::ring::Ledger;
 pub(crate) struct Account {
     pub(crate) parts: Arc<Parts>,
     ledger: Mutex<Ledger>,
+    /// What was free after memory was last given back.
+    given: AtomicU64,
+    /// Whether the writer had used some of it when more was given back.
+    writer_works: AtomicBool,
     interrupted: AtomicBool,
 }
 
@@ -34,10 +38,11 @@ pub(crate) struct Overdrawn {
 
 impl Account {
     pub(crate) fn new(parts: Arc<Parts>) -> Account {
-        let ledger = Mutex::new(Ledger::new(parts.segment.capacity()));
         Account {
+            given: AtomicU64::new(parts.segment.capacity()),
+            writer_works: AtomicBool::new(false),
             parts,
-            ledger,
+            ledger: Mutex::default(),
             interrupted: AtomicBool::new(false),
         }
     }
@@ -112,12 +117,25 @@ impl Account {
         if bytes > 0 {
             // Release: what was read is read before the writer may overwrite it; pairs with the
             // acquire load in `Writer::refresh_free`, and with its subtraction.
-            self.free_bytes().fetch_add(bytes, Ordering::Release);
-            self.parts.space.post();
+            let free = self.free_bytes().fetch_add(bytes, Ordering::SeqCst);
+            let given = self.given.load(Ordering::Relaxed);
+            self.writer_works.store(given != free, Ordering::Relaxed);
+            self.given.store(free.wrapping_add(bytes), Ordering::Relaxed);
+            // A post that nobody has taken does for this as well: whoever takes it looks at the free
+            // bytes afterwards. That needs the look at the semaphore to come after the addition.
+            fence(Ordering::SeqCst);
+            if self.parts.space.value() == 0 {
+                self.parts.space.post();
+            }
         }
     }
 
-    pub(crate) fn free_bytes(&self) -> &AtomicU64 {
+    /// Whether the writer was writing while memory was given back: one that waits for space was not.
+    pub(crate) fn writer_works(&self) -> bool {
+        self.writer_works.load(Ordering::Relaxed)
+    }
+
+    fn free_bytes(&self) -> &AtomicU64 {
         &self.parts.segment.oieb().payload_free_bytes
     }
 

@@ -4,7 +4,7 @@ use super::sys::semaphore::Semaphore;
 
 /// How many frames may be taken ahead of their posts: a semaphore that grows and is emptied at once
 /// is cheaper than one that both sides change in turn.
-const AHEAD: u64 = 32;
+const AHEAD: u64 = 256;
 
 /// What the reader knows of the posts of its data semaphore.
 ///

@@ -10,9 +10,18 @@ use super::owner::Owner;
 use super::posts::Posts;
 use super::ring::{Found, HEADER, Header};
 use super::sys::process::own_pid;
-use super::wait::{Deadline, WaitStrategy, Waiter};
+use super::wait::{Deadline, Pace, WaitStrategy, Waiter};
 use super::writer_state::WriterState;
 use super::{BufferName, Error, Frame, Result};
+
+/// After so few looks a frame comes only if it was not asked for: an answer takes longer.
+const FEW_LOOKS: u32 = 8;
+
+/// After so many frames without a wait between them, the writer is in the middle of a stream.
+const STREAM: u64 = 64;
+
+/// In a stream, this part of the ring may be read before the writer is told.
+const BATCH: u64 = 16;
 
 /// The reader of a buffer, which it makes and owns.
 ///
@@ -45,12 +54,19 @@ pub struct Reader {
     name: BufferName,
     account: Arc<Account>,
     position: u64,
+    /// Where the last entry ended: the position, or the end of the ring.
+    end_of_last: u64,
     read_count: u64,
+    /// Bytes that were read since the writer was told of any.
+    untold: u64,
+    /// Frames that were read without a wait.
+    run: u64,
     expected: u64,
     /// What there was to read when it was last looked at, less what was read since.
     unread: Unread,
     gaps: Gaps,
     waiter: Waiter,
+    pace: Pace,
     posts: Posts,
     writer: WriterState,
     _owner: Owner,
@@ -83,11 +99,15 @@ impl Reader {
             name: name.clone(),
             account,
             position: 0,
+            end_of_last: 0,
             read_count: 0,
+            untold: 0,
+            run: 0,
             expected: 1,
             unread: Unread { bytes: 0, free },
             gaps: Gaps::Refused,
             waiter: Waiter::new(WaitStrategy::default()),
+            pace: Pace::Eager,
             posts: Posts::default(),
             writer: WriterState::awaited(0),
             _owner: owner,
@@ -216,16 +236,23 @@ impl Reader {
     #[cold]
     fn wait_for_frame(&mut self, timeout: Duration) -> Result<Option<Frame>> {
         let deadline = Deadline::after(timeout);
+        let pace = self.pace;
+        self.run = 0;
         loop {
-            let seen = self.unread;
-            let account = &self.account;
-            if !self.waiter.spin(deadline, || account.has_changed(seen)) {
+            let (seen, account) = (self.unread, &self.account);
+            let mut looks = 0_u32;
+            let has_changed = || {
+                looks = looks.saturating_add(1);
+                account.has_changed(seen)
+            };
+            if !self.waiter.spin(deadline, pace, has_changed) {
                 if let Some(frame) = self.look_around()? {
                     return Ok(Some(frame));
                 }
                 self.sleep(deadline);
             }
             if let Some(frame) = self.next_frame()? {
+                self.learn_pace(looks);
                 return Ok(Some(frame));
             }
             if self.account.is_interrupted() || deadline.left().is_zero() {
@@ -234,8 +261,20 @@ impl Reader {
         }
     }
 
+    /// After `looks` for a frame that has come: whether the next ones come one after another without
+    /// being asked for. A writer in the middle of a stream is faster if it is let alone; one that
+    /// answers has nothing to do until it is asked again.
+    fn learn_pace(&mut self, looks: u32) {
+        let is_streaming = match self.pace {
+            Pace::Eager => looks <= FEW_LOOKS,
+            Pace::Patient => self.unread.bytes > 0,
+        };
+        self.pace = if is_streaming { Pace::Patient } else { Pace::Eager };
+    }
+
     /// Sleeps until a post comes that is not of a frame taken before, or for a tick.
     fn sleep(&mut self, deadline: Deadline) {
+        self.publish();
         self.account.settle();
         let data = &self.account.parts.data;
         self.posts.settle(data);
@@ -353,16 +392,19 @@ impl Reader {
     }
 
     fn skip(&mut self, bytes: u64) {
-        self.account.skip(bytes);
         self.advance(bytes, 0);
+        self.publish();
+        self.account.skip(bytes);
     }
 
     fn take_frame(&mut self, total: u64, sequence: u64, restarted: bool) -> Frame {
         let offset = self.position;
         self.posts.frame_taken(&self.account.parts.data);
         self.advance(total, offset + total);
-        // Where the writer has room for long, and this reader will look here again.
-        let may_wait = self.unread.bytes > 0 && self.unread.free >= self.capacity() / 2;
+        let may_wait = self.may_wait(total);
+        if !may_wait {
+            self.publish();
+        }
         let number = self.account.hold(total, may_wait);
         self.expected = sequence.wrapping_add(1);
         Frame {
@@ -393,12 +435,34 @@ impl Reader {
     /// Goes on by an entry of `bytes`, to `position`.
     fn advance(&mut self, bytes: u64, position: u64) {
         self.unread.bytes -= bytes;
+        self.end_of_last = position;
         self.position = if position == self.capacity() { 0 } else { position };
         self.read_count = self.read_count.wrapping_add(1);
+    }
+
+    /// Whether the writer can wait to be told of a frame of `bytes` that was just read: it is at work
+    /// in a stream, and this reader knows of more to read.
+    fn may_wait(&mut self, bytes: u64) -> bool {
+        self.run += 1;
+        self.untold += bytes;
+        let may_wait = self.unread.bytes > 0
+            && self.run > STREAM
+            && self.untold < self.capacity() / BATCH
+            && self.account.writer_works();
+        if !may_wait {
+            self.untold = 0;
+        }
+        may_wait
+    }
+
+    /// Tells the writer how far this reader is; always before memory goes back, because some
+    /// writers tell from the position what is free.
+    fn publish(&self) {
+        let oieb = self.oieb();
         // The end is published as the end: a writer that leaves its own position there takes 0 for
         // a reader that has yet to begin, and would write behind the segment.
-        let oieb = self.oieb();
-        oieb.payload_read_pos.store(position, Ordering::Relaxed);
+        oieb.payload_read_pos
+            .store(self.end_of_last, Ordering::Relaxed);
         oieb.payload_read_count
             .store(self.read_count, Ordering::Relaxed);
     }

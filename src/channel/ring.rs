@@ -209,7 +209,7 @@ impl Found {
 ///
 /// While the reader knows of more to read and the writer is not short of space, what could go back
 /// is put together, and goes back at once later.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ledger {
     entries: VecDeque<Entry>,
     /// The number of the first entry.
@@ -217,9 +217,7 @@ pub(crate) struct Ledger {
     held: u64,
     /// Of the held bytes, those that could go back.
     settled: u64,
-    /// How many of them may be put together.
-    batch: u64,
-    /// Whether they are put together now.
+    /// Whether what could go back is put together now.
     is_batching: bool,
 }
 
@@ -229,22 +227,7 @@ struct Entry {
     released: bool,
 }
 
-/// The part of a ring that a reader may keep back to return it at once.
-const BATCHES: u64 = 8;
-
 impl Ledger {
-    /// For a ring of `capacity` bytes.
-    pub(crate) fn new(capacity: u64) -> Ledger {
-        Ledger {
-            entries: VecDeque::new(),
-            first: 0,
-            held: 0,
-            settled: 0,
-            batch: capacity / BATCHES,
-            is_batching: false,
-        }
-    }
-
     /// Bytes that are read and not given back.
     pub(crate) fn held(&self) -> u64 {
         self.held
@@ -268,10 +251,7 @@ impl Ledger {
     /// Releases the frame with this number; the bytes that go back to the writer now.
     pub(crate) fn release(&mut self, number: u64) -> u64 {
         self.settle(number);
-        if self.is_batching && self.settled < self.batch {
-            return 0;
-        }
-        self.flush()
+        if self.is_batching { 0 } else { self.flush() }
     }
 
     /// Enters skipped bytes; the bytes that go back to the writer now.

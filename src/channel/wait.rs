@@ -9,6 +9,26 @@ pub(crate) const TICK: Duration = Duration::from_millis(80);
 /// How many looks lie between two looks at the clock.
 const SPINS_PER_CLOCK: u32 = 32;
 
+/// How often one side looks at what the other one changes: each look takes the memory from its
+/// cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// The other side has nothing else to do: as soon as can be.
+    Eager,
+    /// The other side is at work, and goes on faster the less it is disturbed: some 300 nanoseconds
+    /// between two looks.
+    Patient,
+}
+
+impl Pace {
+    fn pauses(self) -> u32 {
+        match self {
+            Pace::Eager => 1,
+            Pace::Patient => 32,
+        }
+    }
+}
+
 /// What is left of a spin that has not paid for long: one part in so many.
 const LEAST: u32 = 32;
 
@@ -86,9 +106,14 @@ impl Waiter {
     }
 
     /// Looks whether a wait `is_over`, as long as the strategy says; whether it is.
-    pub(crate) fn spin(&mut self, deadline: Deadline, is_over: impl FnMut() -> bool) -> bool {
+    pub(crate) fn spin(
+        &mut self,
+        deadline: Deadline,
+        pace: Pace,
+        is_over: impl FnMut() -> bool,
+    ) -> bool {
         let begun = Instant::now();
-        let is_over = spin(begun, self.spin.min(deadline.left()), is_over);
+        let is_over = spin(begun, self.spin.min(deadline.left()), pace, is_over);
         if is_over {
             self.learn(true);
         }
@@ -134,7 +159,7 @@ impl WaitStrategy {
 }
 
 /// Looks whether a wait `is_over` for `time` from `begun`; whether it is.
-fn spin(begun: Instant, time: Duration, mut is_over: impl FnMut() -> bool) -> bool {
+fn spin(begun: Instant, time: Duration, pace: Pace, mut is_over: impl FnMut() -> bool) -> bool {
     if time.is_zero() {
         return is_over();
     }
@@ -143,7 +168,7 @@ fn spin(begun: Instant, time: Duration, mut is_over: impl FnMut() -> bool) -> bo
             if is_over() {
                 return true;
             }
-            pause();
+            (0..pace.pauses()).for_each(|_| pause());
         }
         if begun.elapsed() >= time {
             return false;

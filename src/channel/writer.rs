@@ -7,7 +7,7 @@ use super::attachment::Attachment;
 use super::layout::{METADATA_PREFIX, Segment};
 use super::ring::{HOT, Header, Placement};
 use super::sys::prefetch;
-use super::wait::{Deadline, WaitStrategy, Waiter};
+use super::wait::{Deadline, Pace, WaitStrategy, Waiter};
 use super::{BufferName, Error, Loan, Result};
 
 /// How long a write waits for space unless told otherwise.
@@ -15,6 +15,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many loans lie between two drains of a space semaphore that nobody waits for.
 const DRAIN_INTERVAL: u64 = 256;
+
+/// A frame of so many bytes is looked for a better place, wherever it would be.
+const LARGE: u64 = 32 * 1024;
 
 /// How many cache lines of a frame are asked for before it is written.
 const PREFETCHED_LINES: usize = 2;
@@ -213,11 +216,13 @@ impl Writer {
     /// Where a frame of `size` bytes goes.
     fn place(&mut self, size: u64) -> Result<Placement> {
         let capacity = self.segment().capacity();
-        let is_far = self.position.saturating_add(size) > HOT;
-        if is_far {
+        // A look that the memory behind the hot part costs anyway.
+        let leaves_hot = self.position.saturating_add(size) > HOT;
+        let is_due = leaves_hot && (self.position <= HOT || size >= LARGE);
+        if is_due {
             self.refresh_free()?;
         }
-        let found = if is_far && self.free == capacity {
+        let found = if is_due && self.free == capacity {
             Placement::find_in_empty(capacity, self.position, size)
         } else {
             Placement::find(capacity, self.position, size)
@@ -325,7 +330,7 @@ impl Writer {
                 oieb.payload_free_bytes.load(Ordering::Relaxed) >= needed
                     || oieb.reader_pid.load(Ordering::Relaxed) == 0
             };
-            let spun = self.waiter.spin(deadline, is_over);
+            let spun = self.waiter.spin(deadline, Pace::Patient, is_over);
             // Drained before the test, never between test and sleep: a post that comes after the
             // test ends the sleep.
             self.attachment.parts.space.drain();
