@@ -120,7 +120,8 @@ impl Account {
             let free = self.free_bytes().fetch_add(bytes, Ordering::SeqCst);
             let given = self.given.load(Ordering::Relaxed);
             self.writer_works.store(given != free, Ordering::Relaxed);
-            self.given.store(free.wrapping_add(bytes), Ordering::Relaxed);
+            self.given
+                .store(free.wrapping_add(bytes), Ordering::Relaxed);
             // A post that nobody has taken does for this as well: whoever takes it looks at the free
             // bytes afterwards. That needs the look at the semaphore to come after the addition.
             fence(Ordering::SeqCst);

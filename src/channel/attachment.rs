@@ -105,6 +105,7 @@ impl Attachment {
             checked: coarse_now(),
         };
         if attachment.is_current() {
+            attachment.parts.segment.mapping().prefault();
             Ok(Ok(attachment))
         } else {
             Ok(Err(Obstacle::NotReady("its reader is being replaced")))

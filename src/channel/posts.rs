@@ -64,3 +64,69 @@ impl Posts {
         *self = Posts::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::name::semaphore_path;
+
+    fn semaphore(label: &str) -> Semaphore {
+        let name = format!("zb-test-posts-{label}-{}", std::process::id());
+        let semaphore = Semaphore::create(&name, semaphore_path(&name)).unwrap();
+        semaphore.id().unlink(&semaphore_path(&name)).unwrap();
+        semaphore
+    }
+
+    #[test]
+    fn what_was_taken_ahead_is_settled_and_no_more() {
+        let (semaphore, mut posts) = (semaphore("settle"), Posts::default());
+        for _ in 0..3 {
+            posts.frame_taken(&semaphore);
+        }
+        (0..5).for_each(|_| semaphore.post());
+        posts.settle(&semaphore);
+        assert_eq!(semaphore.value(), 2);
+        posts.settle(&semaphore);
+        assert_eq!(semaphore.value(), 2);
+    }
+
+    #[test]
+    fn a_post_that_was_waited_for_pays_for_one_frame() {
+        let (semaphore, mut posts) = (semaphore("spare"), Posts::default());
+        posts.post_taken();
+        posts.frame_taken(&semaphore);
+        posts.frame_taken(&semaphore);
+        (0..2).for_each(|_| semaphore.post());
+        posts.settle(&semaphore);
+        assert_eq!(semaphore.value(), 1);
+        posts.post_taken();
+        posts.nothing_there();
+        posts.frame_taken(&semaphore);
+        posts.settle(&semaphore);
+        assert_eq!(semaphore.value(), 0, "a post for nothing pays for no frame");
+    }
+
+    #[test]
+    fn posts_of_taken_frames_vouch_for_nothing() {
+        let (semaphore, mut posts) = (semaphore("vouch"), Posts::default());
+        assert!(!posts.vouch(&semaphore));
+        posts.frame_taken(&semaphore);
+        semaphore.post();
+        assert!(!posts.vouch(&semaphore));
+        semaphore.post();
+        assert!(
+            posts.vouch(&semaphore) && posts.vouch(&semaphore),
+            "it stays"
+        );
+    }
+
+    #[test]
+    fn a_long_stream_is_settled_on_the_way() {
+        let (semaphore, mut posts) = (semaphore("ahead"), Posts::default());
+        for _ in 0..AHEAD {
+            semaphore.post();
+            posts.frame_taken(&semaphore);
+        }
+        assert_eq!(semaphore.value(), 0);
+    }
+}

@@ -269,7 +269,11 @@ impl Reader {
             Pace::Eager => looks <= FEW_LOOKS,
             Pace::Patient => self.unread.bytes > 0,
         };
-        self.pace = if is_streaming { Pace::Patient } else { Pace::Eager };
+        self.pace = if is_streaming {
+            Pace::Patient
+        } else {
+            Pace::Eager
+        };
     }
 
     /// Sleeps until a post comes that is not of a frame taken before, or for a tick.
@@ -436,7 +440,11 @@ impl Reader {
     fn advance(&mut self, bytes: u64, position: u64) {
         self.unread.bytes -= bytes;
         self.end_of_last = position;
-        self.position = if position == self.capacity() { 0 } else { position };
+        self.position = if position == self.capacity() {
+            0
+        } else {
+            position
+        };
         self.read_count = self.read_count.wrapping_add(1);
     }
 

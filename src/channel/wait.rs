@@ -193,75 +193,103 @@ fn single_cpu() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::name::semaphore_path;
+    use std::cell::Cell;
 
-    fn semaphore(label: &str) -> Semaphore {
-        let name = format!("zb-test-wait-{label}-{}", std::process::id());
-        let semaphore = Semaphore::create(&name, semaphore_path(&name)).unwrap();
-        semaphore.id().unlink(&semaphore_path(&name)).unwrap();
-        semaphore
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn far() -> Deadline {
+        Deadline::after(LONG)
     }
 
-    fn never(_: ()) -> Result<Look, ()> {
-        Ok(Look::KeepWaiting)
+    /// A turn in which nothing happens until `woken_after` the sleep has begun; how long the next
+    /// spin may take then.
+    fn next_spin(waiter: &mut Waiter, woken: bool) -> Duration {
+        assert!(!waiter.spin(far(), Pace::Eager, || false));
+        waiter.sleep(far(), |_| woken);
+        waiter.spin
     }
 
     #[test]
-    fn a_post_ends_the_wait_in_every_strategy() {
-        let semaphore = semaphore("post");
-        for strategy in [WaitStrategy::Block, WaitStrategy::default()] {
-            std::thread::scope(|scope| {
-                let waiting = scope.spawn(|| {
-                    let deadline = Deadline::after(Duration::from_secs(10));
-                    acquire(&semaphore, strategy, deadline, || never(()))
-                });
-                semaphore.post();
-                assert_eq!(waiting.join().unwrap(), Ok(true));
-            });
+    fn what_is_over_is_seen_in_every_strategy() {
+        for strategy in [
+            WaitStrategy::Block,
+            WaitStrategy::default(),
+            WaitStrategy::BusyPoll,
+        ] {
+            assert!(Waiter::new(strategy).spin(far(), Pace::Eager, || true));
         }
     }
 
     #[test]
-    fn a_spin_ends_before_a_death_would_go_unnoticed() {
-        let semaphore = semaphore("spin");
-        let begun = Instant::now();
-        let long = Duration::from_secs(5);
-        let strategy = WaitStrategy::SpinThenBlock(long);
-        let waited = acquire(&semaphore, strategy, Deadline::after(long), || Err("dead"));
-        assert_eq!(waited, Err("dead"));
-        assert!(begun.elapsed() < long / 2, "{:?}", begun.elapsed());
+    fn a_block_does_not_spin_and_a_busy_poll_does_not_sleep() {
+        let looks = Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            false
+        };
+        assert!(!Waiter::new(WaitStrategy::Block).spin(far(), Pace::Eager, look));
+        assert_eq!(looks.get(), 1);
+        let mut busy = Waiter::new(WaitStrategy::BusyPoll);
+        assert!(!busy.sleep(far(), |_| panic!("it slept")));
     }
 
     #[test]
-    fn looks_are_taken_in_every_wait_and_end_it() {
-        let semaphore = semaphore("look");
-        let mut looks = 0;
-        let waited = acquire(
-            &semaphore,
-            WaitStrategy::Block,
-            Deadline::after(TICK * 3),
-            || {
-                looks += 1;
-                never(())
-            },
-        );
-        assert_eq!(waited, Ok(false));
-        assert!((3..=5).contains(&looks), "{looks} looks");
+    fn a_spin_ends_before_a_death_would_go_unnoticed() {
+        for strategy in [WaitStrategy::SpinThenBlock(LONG), WaitStrategy::BusyPoll] {
+            let begun = Instant::now();
+            assert!(!Waiter::new(strategy).spin(far(), Pace::Eager, || false));
+            assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
+        }
+    }
 
-        let mut looks = 0;
-        let at_once = Deadline::after(Duration::ZERO);
-        let waited = acquire(&semaphore, WaitStrategy::default(), at_once, || {
-            looks += 1;
-            never(())
-        });
-        assert_eq!((waited, looks), (Ok(false), 1));
+    #[test]
+    fn a_spin_ends_at_the_deadline() {
+        let begun = Instant::now();
+        let soon = Deadline::after(Duration::from_millis(1));
+        let mut waiter = Waiter::new(WaitStrategy::SpinThenBlock(LONG));
+        assert!(!waiter.spin(soon, Pace::Patient, || false));
+        assert!(begun.elapsed() >= Duration::from_millis(1));
+        let never = Deadline::after(Duration::ZERO);
+        assert!(waiter.sleep(never, |time| time.is_zero()));
+    }
 
-        let long = Deadline::after(Duration::from_secs(60));
-        let waited = acquire(&semaphore, WaitStrategy::Block, long, || Err("dead"));
-        assert_eq!(waited, Err("dead"));
-        let waited = acquire(&semaphore, WaitStrategy::Block, long, || {
-            Ok::<_, ()>(Look::Ready)
+    #[test]
+    fn spins_in_vain_become_shorter_and_one_that_would_have_paid_makes_them_long_again() {
+        if single_cpu() {
+            return;
+        }
+        let longest = Duration::from_millis(64);
+        let mut waiter = Waiter::new(WaitStrategy::SpinThenBlock(longest));
+        assert_eq!(next_spin(&mut waiter, false), longest / 2);
+        assert_eq!(next_spin(&mut waiter, false), longest / 4);
+        for _ in 0..10 {
+            next_spin(&mut waiter, false);
+        }
+        assert_eq!(waiter.spin, longest / LEAST);
+        assert_eq!(next_spin(&mut waiter, true), longest, "woken soon after");
+        next_spin(&mut waiter, false);
+        assert!(waiter.spin(far(), Pace::Eager, || true));
+        assert_eq!(waiter.spin, longest);
+    }
+
+    #[test]
+    fn a_sleep_is_no_longer_than_a_tick() {
+        let mut waiter = Waiter::new(WaitStrategy::Block);
+        assert!(!waiter.spin(far(), Pace::Eager, || false));
+        waiter.sleep(far(), |time| {
+            assert_eq!(time, TICK);
+            false
         });
-        assert_eq!(waited, Ok(true));
+    }
+
+    #[test]
+    fn setting_the_same_strategy_again_forgets_nothing() {
+        let mut waiter = Waiter::new(WaitStrategy::BusyPoll);
+        next_spin(&mut waiter, false);
+        let strategy = WaitStrategy::SpinThenBlock(Duration::from_millis(64));
+        waiter.set_strategy(strategy);
+        let shorter = next_spin(&mut waiter, false);
+        waiter.set_strategy(strategy);
+        assert_eq!(waiter.spin, shorter);
     }
 }

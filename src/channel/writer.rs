@@ -384,7 +384,11 @@ impl Writer {
 
         self.reader_works = free != self.free;
         // What a peer has made of it is found to be wrong when it is next looked at.
-        self.free = if free > capacity { 0 } else { free.saturating_sub(placement.needed()) };
+        self.free = if free > capacity {
+            0
+        } else {
+            free.saturating_sub(placement.needed())
+        };
         self.position = position;
         self.written_count = written_count;
         self.sequence = sequence.wrapping_add(1);

@@ -128,6 +128,17 @@ impl Semaphore {
     }
 }
 
+#[cfg(test)]
+impl Semaphore {
+    /// Sets the value, as a peer can that writes into the file.
+    pub(crate) fn set_value(&self, value: u32) {
+        use std::os::unix::fs::FileExt;
+        let file = fs::File::options().write(true).open(&self.path).unwrap();
+        // glibc keeps the value in the lower half of the first eight bytes.
+        file.write_at(&value.to_le_bytes(), 0).unwrap();
+    }
+}
+
 impl Drop for Semaphore {
     fn drop(&mut self) {
         // SAFETY: `handle` came from sem_open and is closed once; glibc counts opens of one name.
@@ -192,6 +203,16 @@ mod tests {
 
     fn unlink(semaphore: &Semaphore) {
         semaphore.id.unlink(&semaphore.path).unwrap();
+    }
+
+    #[test]
+    fn a_post_at_the_largest_value_changes_nothing() {
+        let (_, semaphore) = create("largest");
+        semaphore.set_value(i32::MAX as u32);
+        semaphore.post();
+        assert_eq!(semaphore.value(), i32::MAX as u32);
+        assert!(semaphore.try_wait());
+        unlink(&semaphore);
     }
 
     #[test]
