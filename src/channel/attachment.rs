@@ -1,6 +1,7 @@
 //! Attaching to a buffer that somebody else has made: the writer's side of its life.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ const RETRY: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Attachment {
     name: BufferName,
+    segment_path: PathBuf,
     pub(crate) parts: Parts,
     reader: Watch,
     /// Posts of this data semaphore.
@@ -99,6 +101,7 @@ impl Attachment {
         // From here on, dropping gives the place back.
         let attachment = Attachment {
             name: name.clone(),
+            segment_path: name.segment_path(),
             parts,
             reader,
             posts: 0,
@@ -125,7 +128,7 @@ impl Attachment {
     pub(crate) fn check(&mut self) -> Result<()> {
         self.checked = coarse_now();
         let segment = self.parts.segment.mapping().id();
-        let is_current = segment.is_at(&self.name.segment_path());
+        let is_current = segment.is_at(&self.segment_path);
         if self.reader_has_left() || !self.reader.is_alive() || !is_current {
             return Err(self.reader_dead());
         }
@@ -182,11 +185,8 @@ impl Attachment {
 
     /// Whether segment and semaphores are still those of the buffer's name, and the reader there.
     pub(crate) fn is_current(&self) -> bool {
-        self.parts
-            .segment
-            .mapping()
-            .id()
-            .is_at(&self.name.segment_path())
+        let segment = self.parts.segment.mapping().id();
+        segment.is_at(&self.segment_path)
             && self.parts.data.is_at_its_path()
             && self.parts.space.is_at_its_path()
             && !self.reader_has_left()
