@@ -6,7 +6,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use zerobuffer::duplex::{ClientOptions, DuplexClient, ImmutableDuplexServer, ServerOptions};
+use zerobuffer::duplex::{
+    ClientOptions, DuplexClient, ImmutableDuplexServer, MutableDuplexServer, ServerOptions,
+};
 use zerobuffer::{BufferConfig, BufferName, ChannelName, Reader, Writer};
 
 /// The system's allocator, with a count of how often it was asked for memory.
@@ -58,6 +60,7 @@ fn no_message_allocates() {
     );
     assert_eq!(of_frames(), 0, "frames, written and read");
     assert_eq!(of_requests(), 0, "requests and their answers");
+    assert_eq!(of_changed_requests(), 0, "requests changed into answers");
 }
 
 fn of_frames() -> u64 {
@@ -78,7 +81,6 @@ fn of_frames() -> u64 {
     })
 }
 
-/// Both sides are in this process, so both are counted.
 fn of_requests() -> u64 {
     let name = ChannelName::new(format!("zb-allocations-{}", std::process::id())).unwrap();
     let server = ImmutableDuplexServer::start(&name, ServerOptions::default(), |request| {
@@ -89,14 +91,28 @@ fn of_requests() -> u64 {
         Ok(reply.into())
     })
     .unwrap();
-    let mut client = DuplexClient::connect(&name, ClientOptions::default()).unwrap();
+    let counted = of_calls(&name);
+    server.stop();
+    counted
+}
+
+fn of_changed_requests() -> u64 {
+    let name = ChannelName::new(format!("zb-allocations-{}", std::process::id())).unwrap();
+    // SAFETY: the client is this test.
+    let server = unsafe { MutableDuplexServer::start(&name, ServerOptions::default(), |_| Ok(())) };
+    let server = server.unwrap();
+    let counted = of_calls(&name);
+    server.stop();
+    counted
+}
+
+/// Calls an echo server. Both sides are in this process, so both are counted.
+fn of_calls(name: &ChannelName) -> u64 {
+    let mut client = DuplexClient::connect(name, ClientOptions::default()).unwrap();
     let mut copy = [0; 100];
-    let counted = allocations(|| {
+    allocations(|| {
         let response = client.request(&[3; 100], LONG).unwrap();
         response.data.copy_to(&mut copy);
         assert_eq!(copy, [3; 100]);
-    });
-    drop(client);
-    server.stop();
-    counted
+    })
 }

@@ -488,6 +488,31 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
+    fn clients_that_come_and_go_get_their_own_answers(
+        clients in prop::collection::vec((1..20_u8, 0..20_u8, 0..8_u8), 1..8),
+        kind in 0..KINDS.len(),
+        threads in 0..4_usize,
+    ) {
+        let name = channel("come-and-go");
+        let mut options = ServerOptions::default().on_error(|_| {});
+        if let Some(size) = NonZeroUsize::new(threads) {
+            options.mode = ProcessingMode::ThreadPool(size);
+        }
+        let _server = KINDS[kind].start(&name, options);
+        for (number, (sent, received, delay)) in (1_u8..).zip(clients) {
+            let mut client = connect(&name);
+            let request = |i: u8| [ECHO, delay, number, i];
+            for i in 0..sent {
+                client.send(&request(i)).unwrap();
+            }
+            for i in 0..received.min(sent) {
+                let expected = inverted(&request(i));
+                prop_assert_eq!(answer(&mut client), (u64::from(i) + 1, expected));
+            }
+        }
+    }
+
+    #[test]
     fn every_answer_is_to_its_own_request(
         orders in prop::collection::vec(order(), 1..80),
         kind in 0..KINDS.len(),
