@@ -12,12 +12,11 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use support::duplex::{answer, channel, collect_errors, connect};
+use support::servers::Kind;
+use support::servers::{DELAY, ECHO, FAIL, KINDS, PANIC, Served, gap, inverted, request, servers};
 use support::{LONG, NOTICED, Peer, leftovers, wait_until};
-#[cfg(feature = "async")]
-use zerobuffer::duplex::AsyncDuplexServer;
 use zerobuffer::duplex::{
-    ChannelName, ClientOptions, DuplexClient, DuplexError, HandlerError, ImmutableDuplexServer,
-    MutableDuplexServer, ProcessingMode, Reply, ServerOptions,
+    ChannelName, ClientOptions, DuplexClient, DuplexError, ProcessingMode, ServerOptions,
 };
 use zerobuffer::{BufferConfig, Error, Reader};
 
@@ -25,138 +24,6 @@ const SHORT: Duration = Duration::from_millis(30);
 
 /// In so long, a thread that does not sleep is seen in a process's times.
 const BUSY: Duration = Duration::from_millis(200);
-
-/// What a server does with requests.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    /// Replies with bytes of its own.
-    Bytes,
-    /// Writes its reply into the memory that it is offered.
-    Loan,
-    /// Changes the request.
-    Mutable,
-    /// Replies with bytes, after some time in which others run.
-    #[cfg(feature = "async")]
-    Async,
-}
-
-const KINDS: &[Kind] = &[
-    Kind::Bytes,
-    Kind::Loan,
-    Kind::Mutable,
-    #[cfg(feature = "async")]
-    Kind::Async,
-];
-
-fn modes() -> [ProcessingMode; 3] {
-    let pool = |size| ProcessingMode::ThreadPool(NonZeroUsize::new(size).unwrap());
-    [ProcessingMode::SingleThread, pool(1), pool(3)]
-}
-
-fn servers() -> impl Iterator<Item = (Kind, ProcessingMode)> {
-    let of_kind = |kind: &Kind| {
-        let modes = modes();
-        let number = kind.number_of_modes(modes.len());
-        let kind = *kind;
-        modes.into_iter().take(number).map(move |mode| (kind, mode))
-    };
-    KINDS.iter().flat_map(of_kind)
-}
-
-/// A server; stopped when dropped.
-struct Served {
-    _server: Box<dyn Send>,
-}
-
-impl Kind {
-    fn number_of_modes(self, all: usize) -> usize {
-        match self {
-            #[cfg(feature = "async")]
-            Kind::Async => 1,
-            _ => all,
-        }
-    }
-
-    /// Serves with a handler that does what requests tell it.
-    fn start(self, name: &ChannelName, options: ServerOptions) -> Served {
-        let server: Box<dyn Send> = match self {
-            Kind::Bytes => {
-                let handler = |request: &zerobuffer::duplex::Request<'_>| {
-                    let mut data = request.to_vec();
-                    obey(&mut data)?;
-                    Ok(data)
-                };
-                let server = ImmutableDuplexServer::start(name, options, move |request| {
-                    handler(request).map(Reply::bytes)
-                });
-                Box::new(server.unwrap())
-            }
-            Kind::Loan => {
-                let server = ImmutableDuplexServer::start(name, options, |request| {
-                    let mut reply = request.loan(request.len())?;
-                    let mut data = request.to_vec();
-                    obey(&mut data)?;
-                    reply.copy_from(&data);
-                    Ok(reply.into())
-                });
-                Box::new(server.unwrap())
-            }
-            Kind::Mutable => {
-                // SAFETY: the clients are those of the tests below.
-                let server = unsafe { MutableDuplexServer::start(name, options, obey) };
-                Box::new(server.unwrap())
-            }
-            #[cfg(feature = "async")]
-            Kind::Async => Box::new(support::duplex::OnRuntime::start(|| {
-                AsyncDuplexServer::start(name, options, |request| async move {
-                    let mut data = request.to_vec();
-                    tokio::time::sleep(DELAY * u32::from(std::mem::take(&mut data[1]))).await;
-                    obey(&mut data)?;
-                    data[1] = !request.to_vec()[1];
-                    Ok(data)
-                })
-                .unwrap()
-            })),
-        };
-        Served { _server: server }
-    }
-}
-
-const ECHO: u8 = 0;
-const FAIL: u8 = 1;
-const PANIC: u8 = 2;
-
-/// The unit of a handler's delay.
-const DELAY: Duration = Duration::from_micros(100);
-
-/// Does what a request says in its first byte, after the delay in its second; inverts it.
-fn obey(data: &mut [u8]) -> Result<(), HandlerError> {
-    std::thread::sleep(DELAY * u32::from(data[1]));
-    match data[0] {
-        FAIL => return Err("as it was told".into()),
-        // As a panic, without the message on the terminal.
-        PANIC => std::panic::resume_unwind(Box::new("as it was told")),
-        _ => {}
-    }
-    data.iter_mut().for_each(|byte| *byte = !*byte);
-    Ok(())
-}
-
-fn request(verb: u8, text: &[u8]) -> Vec<u8> {
-    [&[verb, 0], text].concat()
-}
-
-fn inverted(data: &[u8]) -> Vec<u8> {
-    data.iter().map(|byte| !byte).collect()
-}
-
-/// Expects request `sequence` to be reported as failed.
-fn gap(client: &mut DuplexClient) -> u64 {
-    match client.receive(LONG).unwrap_err() {
-        DuplexError::HandlerFailed { sequence, .. } => sequence,
-        error => panic!("{error}"),
-    }
-}
 
 /// Has a client that reads nothing sent a response that fills its buffer, and asks for more.
 fn client_that_does_not_read(name: &ChannelName) -> DuplexClient {

@@ -57,6 +57,7 @@ const DROP_PATIENCE: Duration = Duration::from_millis(200);
 /// ```
 #[derive(Debug)]
 pub struct AsyncDuplexServer {
+    name: ChannelName,
     /// `None` once it is being stopped.
     server: Option<Server>,
     runtime: Handle,
@@ -131,9 +132,15 @@ impl AsyncDuplexServer {
         let limit = options.max_in_flight.get();
         let server = Server::spawn(name, options, Arc::default(), tasks, limit)?;
         Ok(AsyncDuplexServer {
+            name: name.clone(),
             server: Some(server),
             runtime,
         })
+    }
+
+    /// The channel's name.
+    pub fn name(&self) -> &ChannelName {
+        &self.name
     }
 
     /// Whether the server still serves: it ends by itself only if no client comes in the time that

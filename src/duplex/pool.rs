@@ -57,7 +57,7 @@ impl<H: Handler> Pool<H> {
         // Dropped, it ends those that could be started.
         let mut pool = Pool {
             shared,
-            threads: Vec::with_capacity(size.get()),
+            threads: Vec::new(),
         };
         for number in 1..=size.get() {
             let shared = Arc::clone(&pool.shared);

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod duplex;
+pub mod servers;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
