@@ -194,7 +194,7 @@ impl Reader {
             let frame = self.next_frame()?;
             // Used up: by a frame, or by nothing, since a post is no proof of a frame.
             self.posted = false;
-            if frame.is_some() || self.shared.interrupted.load(Ordering::Relaxed) {
+            if frame.is_some() || self.is_interrupted() {
                 return Ok(frame);
             }
         }
@@ -203,6 +203,10 @@ impl Reader {
     /// What ends this reader's waits from another thread; what is there is still read.
     pub(crate) fn interrupt(&self) -> Interrupt {
         Interrupt(Arc::clone(&self.shared))
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.shared.interrupted.load(Ordering::Relaxed)
     }
 
     /// The metadata, once the writer has written it.
@@ -279,7 +283,7 @@ impl Reader {
 
     /// Waits for a post of the data semaphore, watching the writer; whether there is one to use.
     fn wait_for_post(&mut self, deadline: Deadline) -> Result<bool> {
-        if self.shared.interrupted.load(Ordering::Relaxed) {
+        if self.is_interrupted() {
             return Ok(false);
         }
         let shared = Arc::clone(&self.shared);

@@ -1,10 +1,12 @@
 //! The writing side of a buffer.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::attachment::Attachment;
 use super::layout::{METADATA_PREFIX, Segment};
+use super::reader_watch::ReaderWatch;
 use super::ring::{Header, Placement};
 use super::wait::{self, Deadline, WaitStrategy};
 use super::{BufferName, Error, Loan, Result};
@@ -193,8 +195,8 @@ impl Writer {
                 capacity,
             }
         })?;
-        if self.attachment.reader_has_left() {
-            return Err(self.attachment.reader_dead());
+        if self.attachment.reader.has_left() {
+            return Err(self.attachment.reader.dead());
         }
         self.keep_up()?;
         if self.free_bytes()? < placement.needed() {
@@ -227,6 +229,11 @@ impl Writer {
     /// [`Error::ReaderDead`] if it does not.
     pub fn check_reader(&mut self) -> Result<()> {
         self.attachment.check()
+    }
+
+    /// The reader, for who has to look after it without the writer.
+    pub(crate) fn reader(&self) -> Arc<ReaderWatch> {
+        Arc::clone(&self.attachment.reader)
     }
 
     pub(crate) fn segment(&self) -> &Segment {
@@ -301,8 +308,8 @@ impl Writer {
     }
 
     pub(crate) fn commit(&mut self, placement: Placement, sequence: u64) -> Result<u64> {
-        if self.attachment.reader_has_left() {
-            return Err(self.attachment.reader_dead());
+        if self.attachment.reader.has_left() {
+            return Err(self.attachment.reader.dead());
         }
         let segment = self.segment();
         let (oieb, capacity) = (segment.oieb(), segment.capacity());

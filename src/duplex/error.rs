@@ -60,6 +60,13 @@ pub enum DuplexError {
         /// How many.
         count: u64,
     },
+    /// Seen by one half of a client: the other was dropped. Nobody would receive the answer to a
+    /// request, or there are no more answers to come.
+    #[error("channel '{channel}': the other half of the client was dropped")]
+    OtherHalfDropped {
+        /// The channel.
+        channel: String,
+    },
     /// A handler asked for memory for its reply a second time.
     #[error("channel '{channel}': the reply to request {sequence} has its memory already")]
     AlreadyLoaned {

@@ -32,13 +32,18 @@
 
 mod client;
 mod error;
+mod link;
 mod name;
+mod receiver;
 mod request;
+mod sender;
 mod server;
 mod session;
 
-pub use client::{ClientOptions, DuplexClient, Response};
+pub use client::{ClientOptions, DuplexClient};
 pub use error::{DuplexError, Result};
 pub use name::{ChannelName, MAX_CHANNEL_NAME};
+pub use receiver::{InterruptHandle, Response, ResponseReceiver};
 pub use request::{HandlerError, Reply, ReplyLoan, Request};
+pub use sender::{RequestLoan, RequestSender};
 pub use server::{ImmutableDuplexServer, ProcessingMode, ServerOptions};
