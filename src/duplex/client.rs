@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::link::Link;
-use super::receiver::Answers;
+use super::halves::Halves;
+use super::receiver::Responses;
 use super::{
     ChannelName, DuplexError, RequestLoan, RequestSender, Response, ResponseReceiver, Result,
 };
@@ -71,12 +71,12 @@ impl DuplexClient {
         responses.set_wait_strategy(options.wait_strategy);
         // A missing number is a failed handler, not a lost frame.
         responses.set_gaps(Gaps::Allowed);
-        let link = Arc::new(Link::default());
+        let halves = Arc::new(Halves::default());
         let server = requests.reader();
-        let answers = Answers::new(name.clone(), responses, Arc::clone(&link));
+        let inner = Responses::new(name.clone(), responses, Arc::clone(&halves));
         Ok(DuplexClient {
-            sender: RequestSender::new(name.clone(), requests, link),
-            receiver: ResponseReceiver::new(answers, server),
+            sender: RequestSender::new(name.clone(), requests, halves),
+            receiver: ResponseReceiver::new(inner, server),
         })
     }
 
@@ -135,7 +135,7 @@ impl DuplexClient {
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Response>> {
         let sender = &mut self.sender;
         self.receiver
-            .answers
+            .inner
             .receive(timeout, || sender.check_server())
     }
 
@@ -147,7 +147,7 @@ impl DuplexClient {
     /// time ran out, after which the answer may still be received;
     /// [`DuplexError::Outstanding`] if earlier requests have no answer yet.
     pub fn request(&mut self, request: &[u8], timeout: Duration) -> Result<Response> {
-        let count = self.sender.next_sequence() - self.receiver.answers.next_answer();
+        let count = self.sender.next_sequence() - self.receiver.inner.next_answer();
         if count > 0 {
             return Err(DuplexError::Outstanding {
                 channel: self.name().to_string(),

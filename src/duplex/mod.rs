@@ -32,7 +32,7 @@
 
 mod client;
 mod error;
-mod link;
+mod halves;
 mod name;
 mod receiver;
 mod request;

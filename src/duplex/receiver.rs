@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::link::Link;
+use super::halves::Halves;
 use super::{ChannelName, DuplexError, Result};
 use crate::channel::{self, Deadline, Frame, Interrupt, Reader, ReaderWatch, TICK};
 
@@ -23,24 +23,24 @@ pub struct Response {
 /// Responses still held stay readable.
 #[derive(Debug)]
 pub struct ResponseReceiver {
-    pub(crate) answers: Answers,
+    pub(crate) inner: Responses,
     server: Arc<ReaderWatch>,
 }
 
 impl ResponseReceiver {
     /// Takes the answers of the server that `server` watches in the request buffer.
-    pub(crate) fn new(answers: Answers, server: Arc<ReaderWatch>) -> ResponseReceiver {
-        ResponseReceiver { answers, server }
+    pub(crate) fn new(inner: Responses, server: Arc<ReaderWatch>) -> ResponseReceiver {
+        ResponseReceiver { inner, server }
     }
 
     /// The channel's name.
     pub fn name(&self) -> &ChannelName {
-        &self.answers.name
+        &self.inner.name
     }
 
     /// Whether the server reads requests and is attached to the response buffer.
     pub fn is_server_connected(&mut self) -> bool {
-        self.server.check().is_ok() && self.answers.responses.is_writer_connected()
+        self.server.check().is_ok() && self.inner.responses.is_writer_connected()
     }
 
     /// The next response, in the order of the requests, waiting up to `timeout`, be there a request
@@ -54,18 +54,18 @@ impl ResponseReceiver {
     /// was not asked. [`DuplexError::OtherHalfDropped`] once the sender has been dropped and the
     /// last request answered.
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Response>> {
-        self.answers.receive(timeout, || self.server.check())
+        self.inner.receive(timeout, || self.server.check())
     }
 
     /// What ends this receiver's waits from another thread.
     pub fn interrupt_handle(&self) -> InterruptHandle {
-        InterruptHandle(self.answers.responses.interrupt())
+        InterruptHandle(self.inner.responses.interrupt())
     }
 }
 
 impl Drop for ResponseReceiver {
     fn drop(&mut self) {
-        self.answers.link.receiver_leaves();
+        self.inner.halves.receiver_leaves();
     }
 }
 
@@ -83,21 +83,21 @@ impl InterruptHandle {
 
 /// The responses of a server, put in relation to the requests.
 #[derive(Debug)]
-pub(crate) struct Answers {
+pub(crate) struct Responses {
     name: ChannelName,
     responses: Reader,
-    link: Arc<Link>,
+    halves: Arc<Halves>,
     next_answer: u64,
     /// A response that was read while answers before it are still to be reported as missing.
     early: Option<Frame>,
 }
 
-impl Answers {
-    pub(crate) fn new(name: ChannelName, responses: Reader, link: Arc<Link>) -> Answers {
-        Answers {
+impl Responses {
+    pub(crate) fn new(name: ChannelName, responses: Reader, halves: Arc<Halves>) -> Responses {
+        Responses {
             name,
             responses,
-            link,
+            halves,
             next_answer: 1,
             early: None,
         }
@@ -128,7 +128,7 @@ impl Answers {
         };
         let (sequence, expected) = (frame.sequence(), self.next_answer);
         let channel = || self.name.to_string();
-        if frame.restarted() || sequence < expected || !self.link.has_sent(sequence) {
+        if frame.restarted() || sequence < expected || !self.halves.has_sent(sequence) {
             let channel = channel();
             return Err(DuplexError::UnexpectedResponse {
                 channel,
@@ -184,7 +184,7 @@ impl Answers {
 
     /// Whether all requests that will ever be sent are answered.
     fn is_complete(&self) -> bool {
-        self.link
+        self.halves
             .last_ever_sent()
             .is_some_and(|last| self.next_answer > last)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::link::Link;
+use super::halves::Halves;
 use super::{ChannelName, DuplexError, Result};
 use crate::channel::{self, Loan, Writer};
 
@@ -16,15 +16,15 @@ use crate::channel::{self, Loan, Writer};
 pub struct RequestSender {
     name: ChannelName,
     pub(crate) requests: Writer,
-    pub(crate) link: Arc<Link>,
+    pub(crate) halves: Arc<Halves>,
 }
 
 impl RequestSender {
-    pub(crate) fn new(name: ChannelName, requests: Writer, link: Arc<Link>) -> RequestSender {
+    pub(crate) fn new(name: ChannelName, requests: Writer, halves: Arc<Halves>) -> RequestSender {
         RequestSender {
             name,
             requests,
-            link,
+            halves,
         }
     }
 
@@ -69,14 +69,14 @@ impl RequestSender {
     ///
     /// As [`RequestSender::send`].
     pub fn loan(&mut self, length: usize) -> Result<RequestLoan<'_>> {
-        if !self.link.has_receiver() {
+        if !self.halves.has_receiver() {
             return Err(DuplexError::OtherHalfDropped {
                 channel: self.name.to_string(),
             });
         }
         Ok(RequestLoan {
             loan: self.requests.loan(length)?,
-            link: &self.link,
+            halves: &self.halves,
         })
     }
 
@@ -88,7 +88,7 @@ impl RequestSender {
 
 impl Drop for RequestSender {
     fn drop(&mut self) {
-        self.link.sender_leaves();
+        self.halves.sender_leaves();
     }
 }
 
@@ -98,7 +98,7 @@ impl Drop for RequestSender {
 #[derive(Debug)]
 pub struct RequestLoan<'s> {
     loan: Loan<'s>,
-    link: &'s Link,
+    halves: &'s Halves,
 }
 
 impl RequestLoan<'_> {
@@ -152,7 +152,7 @@ impl RequestLoan<'_> {
     ///
     /// As [`Loan::commit`].
     pub fn commit(self) -> Result<u64> {
-        self.link.announce(self.loan.sequence());
+        self.halves.announce(self.loan.sequence());
         Ok(self.loan.commit()?)
     }
 }

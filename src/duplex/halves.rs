@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Shared by a client's sender and its receiver, which may be on two threads.
 #[derive(Debug, Default)]
-pub(crate) struct Link {
+pub(crate) struct Halves {
     /// The number of the last request; 0 before the first.
     sent: AtomicU64,
     sender_gone: AtomicBool,
     receiver_gone: AtomicBool,
 }
 
-impl Link {
+impl Halves {
     /// Called before request `sequence` is committed, so that no answer can be there before it.
     pub(crate) fn announce(&self, sequence: u64) {
         // Relaxed: the request's commit comes after this and releases it (the subtraction in
@@ -59,18 +59,18 @@ mod tests {
 
     #[test]
     fn an_announced_request_may_be_answered() {
-        let link = Link::default();
-        assert!(!link.has_sent(1));
-        link.announce(1);
-        assert!(link.has_sent(1) && !link.has_sent(2));
+        let halves = Halves::default();
+        assert!(!halves.has_sent(1));
+        halves.announce(1);
+        assert!(halves.has_sent(1) && !halves.has_sent(2));
     }
 
     #[test]
     fn the_last_number_is_known_when_the_sender_has_gone() {
-        let link = Link::default();
-        link.announce(7);
-        assert_eq!(link.last_ever_sent(), None);
-        link.sender_leaves();
-        assert_eq!(link.last_ever_sent(), Some(7));
+        let halves = Halves::default();
+        halves.announce(7);
+        assert_eq!(halves.last_ever_sent(), None);
+        halves.sender_leaves();
+        assert_eq!(halves.last_ever_sent(), Some(7));
     }
 }
