@@ -30,16 +30,24 @@
 //! One client at a time: the protocol has one writer per buffer. The server outlives its clients
 //! and serves the next one.
 
+#[cfg(feature = "async")]
+mod async_client;
 mod client;
 mod error;
 mod halves;
 mod name;
+#[cfg(feature = "async")]
+mod pending;
 mod receiver;
 mod request;
 mod sender;
 mod server;
 mod session;
+#[cfg(feature = "async")]
+mod space;
 
+#[cfg(feature = "async")]
+pub use async_client::AsyncDuplexClient;
 pub use client::{ClientOptions, DuplexClient};
 pub use error::{DuplexError, Result};
 pub use name::{ChannelName, MAX_CHANNEL_NAME};
