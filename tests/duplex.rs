@@ -9,7 +9,8 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use support::{LONG, NOTICED, Peer, leftovers, unique, wait_until};
+use support::duplex::{answer, channel, collect_errors, connect};
+use support::{LONG, NOTICED, Peer, leftovers, wait_until};
 use zerobuffer::duplex::{
     ChannelName, ClientOptions, DuplexClient, DuplexError, ImmutableDuplexServer, Reply,
     ServerOptions,
@@ -17,14 +18,6 @@ use zerobuffer::duplex::{
 use zerobuffer::{BufferConfig, Error};
 
 const SHORT: Duration = Duration::from_millis(30);
-
-fn channel(label: &str) -> ChannelName {
-    ChannelName::new(unique(&format!("duplex-{label}"))).unwrap()
-}
-
-fn connect(name: &ChannelName) -> DuplexClient {
-    DuplexClient::connect(name, ClientOptions::default()).unwrap()
-}
 
 fn echo(name: &ChannelName) -> ImmutableDuplexServer {
     echo_with(name, ServerOptions::default())
@@ -43,22 +36,6 @@ fn moody(name: &ChannelName, options: ServerOptions) -> ImmutableDuplexServer {
         other => Ok(Reply::bytes(other)),
     })
     .unwrap()
-}
-
-type Errors = Arc<Mutex<Vec<String>>>;
-
-fn collect_errors(options: ServerOptions) -> (ServerOptions, Errors) {
-    let errors = Errors::default();
-    let sink = Arc::clone(&errors);
-    (
-        options.on_error(move |error| sink.lock().unwrap().push(error.to_string())),
-        errors,
-    )
-}
-
-fn answer(client: &mut DuplexClient) -> (u64, Vec<u8>) {
-    let response = client.receive(LONG).unwrap().expect("an answer in time");
-    (response.sequence, response.data.to_vec())
 }
 
 /// Not a test of its own: what the other processes of the tests below do.
@@ -558,9 +535,19 @@ fn a_corrupt_request_buffer_is_replaced() {
     let mut client = connect(&name);
     client.request(b"sound", LONG).unwrap();
     let segment = std::fs::File::options()
+        .read(true)
         .write(true)
         .open(format!("/dev/shm/{}", name.request()))
         .unwrap();
+    let field = |offset| {
+        let mut bytes = [0; 8];
+        segment.read_exact_at(&mut bytes, offset).unwrap();
+        u64::from_le_bytes(bytes)
+    };
+    // The server adds to the free bytes after it has answered.
+    wait_until("the request's memory is free again", || {
+        field(0x28) == field(0x20)
+    });
     let loan = client.loan(1).unwrap();
     // More free bytes than there are.
     segment.write_all_at(&u64::MAX.to_le_bytes(), 0x28).unwrap();

@@ -45,8 +45,13 @@ enum Obstacle {
 }
 
 impl Attachment {
-    /// Takes the writer's place in the buffer `name`, waiting for its reader up to `timeout`.
-    pub(crate) fn attach(name: &BufferName, timeout: Duration) -> Result<Attachment> {
+    /// Takes the writer's place in the buffer `name`, waiting for its reader up to `timeout`, and
+    /// no longer than it is `wanted`.
+    pub(crate) fn attach(
+        name: &BufferName,
+        timeout: Duration,
+        wanted: impl Fn() -> bool,
+    ) -> Result<Attachment> {
         let begun = Instant::now();
         let mut occupant = None;
         loop {
@@ -65,7 +70,7 @@ impl Attachment {
             } else {
                 timeout
             };
-            if waited >= patience {
+            if waited >= patience || !wanted() {
                 return Err(obstacle.into_error(name, waited));
             }
             std::thread::sleep(RETRY.min(patience - waited));

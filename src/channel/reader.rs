@@ -60,13 +60,14 @@ pub(crate) struct Shared {
     interrupted: AtomicBool,
 }
 
-/// Ends a reader's waits from another thread, for good.
+/// Ends a reader's waits from another thread, this one and later ones, until it is rearmed.
 #[derive(Debug)]
 pub(crate) struct Interrupt(Arc<Shared>);
 
 impl Interrupt {
     pub(crate) fn raise(&self) {
-        self.0.interrupted.store(true, Ordering::Relaxed);
+        // Release: pairs with the acquire in `Reader::rearm`.
+        self.0.interrupted.store(true, Ordering::Release);
         // Seen to be no frame, it makes the reader look at what was stored before it.
         self.0.parts.data.post();
     }
@@ -207,6 +208,12 @@ impl Reader {
 
     pub(crate) fn is_interrupted(&self) -> bool {
         self.shared.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Forgets that it was interrupted. What happened before the interrupt is visible afterwards.
+    pub(crate) fn rearm(&self) {
+        // Acquire: pairs with the release in `Interrupt::raise`.
+        self.shared.interrupted.swap(false, Ordering::Acquire);
     }
 
     /// The metadata, once the writer has written it.

@@ -315,7 +315,7 @@ fn what_was_posted_elsewhere_is_read_when_its_writer_has_left() {
 }
 
 #[test]
-fn an_interrupt_ends_this_wait_and_all_later_ones() {
+fn an_interrupt_ends_this_wait_and_later_ones_until_rearmed() {
     let (mut reader, mut writer) = pair("interrupt", 1024);
     let interrupt = reader.interrupt();
     let begun = Instant::now();
@@ -329,6 +329,11 @@ fn an_interrupt_ends_this_wait_and_all_later_ones() {
         interrupt.raise();
     });
     assert!(begun.elapsed() < LONG / 2);
+
+    reader.rearm();
+    let begun = Instant::now();
+    assert!(reader.read(SHORT).unwrap().is_none());
+    assert!(begun.elapsed() >= SHORT, "interrupted still");
 }
 
 #[test]

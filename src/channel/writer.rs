@@ -61,7 +61,18 @@ impl Writer {
     /// [`Error::WriterAlreadyConnected`] if another writer lives;
     /// [`Error::IncompatibleVersion`], [`Error::Corrupt`], [`Error::PermissionDenied`].
     pub fn connect(name: &BufferName, timeout: Duration) -> Result<Writer> {
-        let attachment = Attachment::attach(name, timeout)?;
+        Self::connect_while(name, timeout, || true)
+    }
+
+    /// As [`Writer::connect`], but waits no longer than it is `wanted`. Even with a timeout of 0
+    /// there is something to wait for: the reader of a dead writer has some time to put the buffer
+    /// in order before its place is taken.
+    pub(crate) fn connect_while(
+        name: &BufferName,
+        timeout: Duration,
+        wanted: impl Fn() -> bool,
+    ) -> Result<Writer> {
+        let attachment = Attachment::attach(name, timeout, wanted)?;
         let segment = &attachment.parts.segment;
         let capacity = segment.capacity();
         let position = segment.oieb().payload_write_pos.load(Ordering::Relaxed);

@@ -85,7 +85,8 @@ pub enum DuplexError {
         /// The request's sequence number.
         sequence: u64,
     },
-    /// A request came from a client whose response buffer is gone; it was not handled.
+    /// A request came from a client whose response buffer is gone: it was not handled, or its
+    /// answer was not sent.
     #[error("channel '{channel}': request {sequence} was dropped: its client has gone")]
     RequestDropped {
         /// The channel.
