@@ -23,6 +23,9 @@ use zerobuffer::{BufferConfig, Error, Reader};
 
 const SHORT: Duration = Duration::from_millis(30);
 
+/// In so long, a thread that does not sleep is seen in a process's times.
+const BUSY: Duration = Duration::from_millis(200);
+
 /// What a server does with requests.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -168,6 +171,12 @@ fn client_that_does_not_read(name: &ChannelName) -> DuplexClient {
     client
 }
 
+/// Removes what a killed server has left, as the next server does.
+fn clear_away(name: &ChannelName) {
+    drop(Reader::create(name.request(), &BufferConfig::new(0, 1024)).unwrap());
+    assert!(leftovers(name.as_str()).is_empty());
+}
+
 /// How many entries the server has written into the response buffer.
 fn responses_written(name: &ChannelName) -> u8 {
     let segment = std::fs::File::open(format!("/dev/shm/{}", name.response())).unwrap();
@@ -182,12 +191,49 @@ fn play_a_role() {
     let Some((role, name)) = support::role() else {
         return;
     };
-    assert_eq!(role, "client");
-    let mut client = connect(&ChannelName::new(name).unwrap());
-    for _ in 0..20 {
-        client.send(&[ECHO, 200]).unwrap();
+    let name = ChannelName::new(name).unwrap();
+    if role == "client" {
+        let mut client = connect(&name);
+        for _ in 0..20 {
+            client.send(&[ECHO, 200]).unwrap();
+        }
+        std::thread::sleep(LONG);
+    } else {
+        let number: usize = role.parse().unwrap();
+        let (kind, mode) = servers().nth(number).unwrap();
+        let mut options = ServerOptions::default();
+        options.mode = mode;
+        let _server = kind.start(&name, options);
+        std::thread::sleep(LONG);
     }
-    std::thread::sleep(LONG);
+}
+
+#[test]
+fn a_server_with_nothing_to_do_sleeps() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("sleeps-{i}"));
+        let mut peer = Peer::start(&i.to_string(), name.as_str());
+        let mut client = connect(&name);
+        for sequence in 1..=50 {
+            client.send(&request(ECHO, b"")).unwrap();
+            assert_eq!(answer(&mut client).0, sequence);
+        }
+        let used_while = |what: &str| {
+            let before = peer.cpu_time();
+            std::thread::sleep(BUSY);
+            let used = peer.cpu_time() - before;
+            assert!(used < BUSY / 2, "{kind:?} {mode:?}, {what}: {used:?}");
+        };
+        used_while("without requests");
+        let longest = 255 * DELAY;
+        for _ in 0..3 * BUSY.as_micros() / longest.as_micros() {
+            client.send(&[ECHO, 255]).unwrap();
+        }
+        used_while("while handlers wait");
+        peer.kill();
+        drop(client);
+        clear_away(&name);
+    }
 }
 
 #[test]

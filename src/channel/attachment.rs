@@ -9,6 +9,7 @@ use super::layout::{BlockSizes, MAJOR, OIEB_SIZE, Oieb, Segment, oieb_of};
 use super::name::semaphore_path;
 use super::owner::Parts;
 use super::reader_watch::ReaderWatch;
+use super::sys::clock::coarse_now;
 use super::sys::process::{Watch, own_pid};
 use super::sys::semaphore::Semaphore;
 use super::sys::shm::Mapping;
@@ -30,8 +31,8 @@ pub(crate) struct Attachment {
     pub(crate) reader: Arc<ReaderWatch>,
     /// Posts of this data semaphore.
     posts: u64,
-    /// When the reader was last looked after.
-    checked: Instant,
+    /// When the reader was last looked after, by the coarse clock.
+    checked: Duration,
 }
 
 /// Why a buffer cannot be attached to yet.
@@ -110,9 +111,10 @@ impl Attachment {
             parts,
             reader: Arc::new(reader),
             posts: 0,
-            checked: Instant::now(),
+            checked: coarse_now(),
         };
         if attachment.is_current() {
+            attachment.parts.segment.mapping().prefault();
             Ok(Ok(attachment))
         } else {
             Ok(Err(Obstacle::NotReady("its reader is being replaced")))
@@ -124,7 +126,7 @@ impl Attachment {
     /// Some readers replace semaphores that an earlier one left after their control block is
     /// filled in; those are opened anew, and what was posted in vain is posted again.
     pub(crate) fn check(&mut self) -> Result<()> {
-        self.checked = Instant::now();
+        self.checked = coarse_now();
         self.reader.check()?;
         if !self.parts.data.is_at_its_path() {
             self.reopen_data()?;
@@ -139,7 +141,7 @@ impl Attachment {
 
     /// As [`Attachment::check`], if the last look was a while ago.
     pub(crate) fn check_now_and_then(&mut self) -> Result<()> {
-        if self.checked.elapsed() < TICK {
+        if coarse_now().saturating_sub(self.checked) < TICK / 2 {
             return Ok(());
         }
         self.check()
@@ -172,11 +174,7 @@ impl Attachment {
 
     /// Whether segment and semaphores are still those of the buffer's name, and the reader there.
     pub(crate) fn is_current(&self) -> bool {
-        self.parts
-            .segment
-            .mapping()
-            .id()
-            .is_at(&self.name.segment_path())
+        self.reader.has_its_name()
             && self.parts.data.is_at_its_path()
             && self.parts.space.is_at_its_path()
             && !self.reader.has_left()

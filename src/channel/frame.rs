@@ -5,7 +5,7 @@ use std::slice;
 use std::sync::Arc;
 
 use super::Loan;
-use super::reader::Shared;
+use super::account::Account;
 
 /// A frame that was read: its data stands in the segment until the frame is dropped.
 ///
@@ -13,7 +13,7 @@ use super::reader::Shared;
 /// frame dropped before an older one goes back together with that. A frame may be sent to another
 /// thread, and may outlive its reader.
 pub struct Frame {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) account: Arc<Account>,
     pub(crate) offset: u64,
     pub(crate) length: usize,
     pub(crate) sequence: u64,
@@ -49,10 +49,8 @@ impl Frame {
     /// Copies the data into `to`, as much as fits; the number of bytes copied.
     pub fn copy_to(&self, to: &mut [u8]) -> usize {
         let count = self.length.min(to.len());
-        self.shared
-            .parts
-            .segment
-            .read_payload(self.offset, &mut to[..count]);
+        let segment = &self.account.parts.segment;
+        segment.read_payload(self.offset, &mut to[..count]);
         count
     }
 
@@ -62,7 +60,7 @@ impl Frame {
     ///
     /// As [`Frame::as_slice`], and the writer must not look at the data either.
     pub(crate) unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        let address = self.shared.parts.segment.payload(self.offset, self.length);
+        let address = self.account.parts.segment.payload(self.offset, self.length);
         // SAFETY: `payload` has seen that the range is mapped, and a reader maps it writable; it
         // stays so as long as `self`, which the slice borrows alone. That nobody else touches it is
         // the caller's promise.
@@ -80,7 +78,7 @@ impl Frame {
 
     /// The address of the data, for reading [`Frame::len`] bytes as long as the frame lives.
     pub fn as_ptr(&self) -> *const u8 {
-        self.shared.parts.segment.payload(self.offset, self.length)
+        self.account.parts.segment.payload(self.offset, self.length)
     }
 
     /// The data in place.
@@ -107,6 +105,6 @@ impl fmt::Debug for Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        self.shared.release(self.number);
+        self.account.release(self.number);
     }
 }

@@ -1,5 +1,6 @@
 //! Whether a buffer's reader is still there.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,6 +14,7 @@ use super::{BufferName, Error, Result};
 pub(crate) struct ReaderWatch {
     name: BufferName,
     segment: Arc<Segment>,
+    segment_path: PathBuf,
     process: Watch,
 }
 
@@ -20,6 +22,7 @@ impl ReaderWatch {
     /// Watches `process`, the reader of the buffer `name` that is mapped as `segment`.
     pub(crate) fn new(name: BufferName, segment: Arc<Segment>, process: Watch) -> ReaderWatch {
         ReaderWatch {
+            segment_path: name.segment_path(),
             name,
             segment,
             process,
@@ -31,9 +34,15 @@ impl ReaderWatch {
     }
 
     /// Whether the reader has said that it left.
+    #[inline]
     pub(crate) fn has_left(&self) -> bool {
         // Acquire: pairs with the release store when the reader leaves.
         self.segment.oieb().reader_pid.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether the buffer's name still leads to its segment.
+    pub(crate) fn has_its_name(&self) -> bool {
+        self.segment.mapping().id().is_at(&self.segment_path)
     }
 
     /// Looks whether the reader still lives and the buffer is still the one of that name.
@@ -42,9 +51,7 @@ impl ReaderWatch {
     ///
     /// [`Error::ReaderDead`] if not.
     pub(crate) fn check(&self) -> Result<()> {
-        let segment = self.segment.mapping().id();
-        let is_current = segment.is_at(&self.name.segment_path());
-        if self.has_left() || !self.process.is_alive() || !is_current {
+        if self.has_left() || !self.process.is_alive() || !self.has_its_name() {
             return Err(self.dead());
         }
         Ok(())

@@ -198,6 +198,8 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::{BufferConfig, BufferName, Reader};
+    use std::time::Instant;
 
     const SHORT: Duration = Duration::from_millis(10);
 
@@ -246,6 +248,26 @@ mod tests {
             }
         ));
         assert_eq!(bytes(answers.next()), Some((8, vec![8])));
+    }
+
+    #[test]
+    fn whoever_waits_for_requests_is_woken_by_an_answer() {
+        let name = BufferName::for_test("answers");
+        let mut requests = Reader::create(&name, &BufferConfig::new(0, 1024)).unwrap();
+        let stop = Arc::new(Stop::default());
+        stop.ends_waits_of(&requests);
+        let mut answers = Answers::new(3, stop);
+        let (first, second) = (answers.open(1), answers.open(2));
+        assert!(answers.listen());
+        second.deliver(answer(2));
+        assert!(requests.read(SHORT).unwrap().is_none());
+        let begun = Instant::now();
+        let long = Duration::from_secs(60);
+        std::thread::scope(|scope| {
+            scope.spawn(|| first.deliver(answer(1)));
+            assert!(requests.read(long).unwrap().is_none());
+        });
+        assert!(begun.elapsed() < long / 2);
     }
 
     #[test]

@@ -133,10 +133,13 @@ impl DuplexClient {
     /// has gone and all its responses are read. [`DuplexError::UnexpectedResponse`] if the server
     /// answers what it was not asked.
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Response>> {
-        let sender = &mut self.sender;
-        self.receiver
-            .inner
-            .receive(timeout, || sender.check_server())
+        let (sender, answers) = (&mut self.sender, &mut self.receiver.inner);
+        let response = answers.receive(timeout, || sender.check_server())?;
+        // All is answered: what comes next is likely to be a request.
+        if response.is_some() && answers.next_answer() == sender.next_sequence() {
+            sender.requests.prefetch();
+        }
+        Ok(response)
     }
 
     /// Sends a request and waits for its answer up to `timeout`.

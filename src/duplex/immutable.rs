@@ -94,13 +94,13 @@ where
     fn answer(&self, channel: &ChannelName, request: Frame) -> Result<Answer> {
         let sequence = request.sequence();
         let request = Request::new(channel, request, ReplyMemory::Apart);
-        match handler::run(channel, sequence, || (self.0)(&request))?.0 {
-            Content::Apart(bytes) => Ok(Answer::Bytes(bytes)),
-            Content::Bytes(bytes) => match request.take_memory() {
-                Some(_) => Ok(Answer::Bytes(bytes)),
-                None => Err(handler::failed(channel, sequence, TWO_REPLIES)),
-            },
-            Content::InPlace(_) => unreachable!("its request offered memory apart only"),
+        let reply = handler::run(channel, sequence, || (self.0)(&request))?;
+        match (reply.0, request.finish()) {
+            (Content::Apart(bytes), _) | (Content::Bytes(bytes), Some(_)) => {
+                Ok(Answer::Bytes(bytes))
+            }
+            (Content::Bytes(_), None) => Err(handler::failed(channel, sequence, TWO_REPLIES)),
+            (Content::InPlace(_), _) => unreachable!("its request offered memory apart only"),
         }
     }
 
@@ -112,18 +112,18 @@ where
     ) -> Result<()> {
         let sequence = request.sequence();
         let request = Request::new(channel, request, ReplyMemory::InPlace(responder));
-        match handler::run(channel, sequence, || (self.0)(&request))?.0 {
-            Content::InPlace(loan) => {
+        let reply = handler::run(channel, sequence, || (self.0)(&request))?;
+        // Before the answer: the client that has it may send at once, and finds nobody at work there.
+        match (reply.0, request.finish()) {
+            (Content::InPlace(loan), _) => {
                 loan.commit_as(sequence)?;
                 Ok(())
             }
-            Content::Bytes(bytes) => match request.take_memory() {
-                Some(ReplyMemory::InPlace(responder)) => {
-                    responder.send(sequence, Answer::Bytes(bytes))
-                }
-                _ => Err(handler::failed(channel, sequence, TWO_REPLIES)),
-            },
-            Content::Apart(_) => unreachable!("its request offered memory in place only"),
+            (Content::Bytes(bytes), Some(ReplyMemory::InPlace(responder))) => {
+                responder.send(sequence, Answer::Bytes(bytes))
+            }
+            (Content::Bytes(_), _) => Err(handler::failed(channel, sequence, TWO_REPLIES)),
+            (Content::Apart(_), _) => unreachable!("its request offered memory in place only"),
         }
     }
 }

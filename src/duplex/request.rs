@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::handler::Answer;
 use super::stop::Stop;
 use super::{ChannelName, DuplexError, Result};
-use crate::channel::{self, Deadline, Error, Frame, Loan, TICK, Writer};
+use crate::channel::{self, Error, Frame, Loan, TICK, Writer};
 
 /// A request, as a handler sees it.
 pub struct Request<'r> {
@@ -34,15 +34,13 @@ pub(crate) struct Responder<'r> {
 impl<'r> Responder<'r> {
     /// Memory for a response, waiting for it no longer than the server lives.
     fn loan(self, length: usize) -> channel::Result<Loan<'r>> {
-        let deadline = Deadline::after(self.timeout);
+        let (mut left, mut passed) = (self.timeout, Duration::ZERO);
         loop {
-            let is_stopping = self.stop.is_requested();
-            let left = if is_stopping {
-                Duration::ZERO
-            } else {
-                deadline.left()
-            };
-            match self.writer.reserve(length, left.min(TICK)) {
+            if self.stop.is_requested() {
+                left = Duration::ZERO;
+            }
+            let wait = left.min(TICK);
+            match self.writer.reserve(length, wait) {
                 Ok(placement) => {
                     return Ok(Loan {
                         writer: self.writer,
@@ -58,11 +56,13 @@ impl<'r> Responder<'r> {
                         name,
                         needed,
                         free,
-                        waited: self.timeout - deadline.left(),
+                        waited: passed + wait,
                     });
                 }
                 Err(error) => return Err(error),
             }
+            left -= wait;
+            passed += wait;
         }
     }
 
@@ -80,8 +80,15 @@ impl<'r> Responder<'r> {
                 loan
             }
         };
+        // Before the answer: the client that has it may send at once, and finds nobody at work there.
+        drop(answer);
         loan.commit_as(sequence)?;
         Ok(())
+    }
+
+    /// Has what the response will change fetched while it is made.
+    pub(crate) fn prefetch(&self) {
+        self.writer.prefetch();
     }
 }
 
@@ -130,7 +137,7 @@ impl<'r> Request<'r> {
     ///
     /// [`DuplexError::AlreadyLoaned`] for a second one; what waiting for space can meet.
     pub fn loan(&self, length: usize) -> Result<ReplyLoan<'r>> {
-        let memory = match self.take_memory() {
+        let memory = match self.memory.take() {
             Some(ReplyMemory::InPlace(responder)) => Memory::InPlace(responder.loan(length)?),
             Some(ReplyMemory::Apart) if length == 0 => {
                 let name = self.channel.response().to_string();
@@ -147,9 +154,9 @@ impl<'r> Request<'r> {
         Ok(ReplyLoan(memory))
     }
 
-    /// Where the reply can be written, unless the handler has it.
-    pub(crate) fn take_memory(&self) -> Option<ReplyMemory<'r>> {
-        self.memory.take()
+    /// Gives the request's memory back. Where the reply can be written, unless the handler has it.
+    pub(crate) fn finish(self) -> Option<ReplyMemory<'r>> {
+        self.memory.into_inner()
     }
 }
 

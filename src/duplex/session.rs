@@ -216,10 +216,6 @@ impl<C: Crew> Session<C> {
         requests: &mut Reader,
         wait: Duration,
     ) -> channel::Result<Option<Frame>> {
-        // A request that is there needs no wait, and no answer that wakes this thread.
-        if let Some(request) = requests.read(Duration::ZERO)? {
-            return Ok(Some(request));
-        }
         if !self.answers.listen() {
             return Ok(None);
         }

@@ -16,9 +16,11 @@ pub(crate) struct Single<H> {
 impl<H: Handler> Crew for Single<H> {
     fn take(&mut self, request: Frame, link: &mut Link, _: &mut Answers) -> Result<()> {
         match link.responder() {
-            Some(responder) => self
-                .handler
-                .answer_through(&self.channel, request, responder),
+            Some(responder) => {
+                responder.prefetch();
+                self.handler
+                    .answer_through(&self.channel, request, responder)
+            }
             None => Ok(()),
         }
     }
