@@ -30,6 +30,8 @@ pub enum Wait {
     Block,
     /// Look for a moment, then sleep
     Spin,
+    /// Never sleep: the fastest, and a CPU of its own
+    BusyPoll,
 }
 
 impl Wait {
@@ -37,6 +39,7 @@ impl Wait {
         match self {
             Wait::Block => WaitStrategy::Block,
             Wait::Spin => WaitStrategy::default(),
+            Wait::BusyPoll => WaitStrategy::BusyPoll,
         }
     }
 }
