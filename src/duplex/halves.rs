@@ -16,7 +16,7 @@ impl Halves {
     pub(crate) fn announce(&self, sequence: u64) {
         // Relaxed: the request's commit comes after this and releases it (the subtraction in
         // `Writer::commit`). The server acquires that before it answers, and the receiver acquires
-        // the answer (the load in `Reader::unread`) before it calls `has_sent`: it cannot see an
+        // the answer (the load in `Account::unread`) before it calls `has_sent`: it cannot see an
         // older number.
         self.sent.store(sequence, Ordering::Relaxed);
     }
