@@ -270,45 +270,6 @@ fn a_server_ends_without_clients_only_if_told_so() {
 }
 
 #[test]
-fn stopping_is_quick_whatever_the_server_waits_for() {
-    let quick = |server: ImmutableDuplexServer| {
-        let begun = Instant::now();
-        server.stop();
-        assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
-    };
-    let alone = channel("stop-alone");
-    quick(echo(&alone));
-
-    let idle = channel("stop-idle");
-    let server = echo(&idle);
-    let mut client = connect(&idle);
-    client.request(b"x", LONG).unwrap();
-    quick(server);
-    let error = client.receive(LONG).unwrap_err();
-    assert!(
-        matches!(error, DuplexError::Channel(Error::WriterDead { .. })),
-        "{error}"
-    );
-
-    let blocked = channel("stop-blocked");
-    let server = echo(&blocked);
-    let response_buffer = Some(BufferConfig::new(0, 1024));
-    let options = ClientOptions {
-        response_buffer,
-        ..Default::default()
-    };
-    let mut client = DuplexClient::connect(&blocked, options).unwrap();
-    for _ in 0..3 {
-        client.send(&[7; 600]).unwrap();
-    }
-    wait_until("the server has answered once", || {
-        client.is_server_connected()
-    });
-    quick(server);
-    assert_eq!(answer(&mut client), (1, vec![7; 600]));
-}
-
-#[test]
 fn answers_given_before_the_end_are_received() {
     let name = channel("pending");
     let server = echo(&name);

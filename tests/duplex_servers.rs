@@ -360,58 +360,94 @@ fn a_killed_client_makes_room_for_the_next() {
     }
 }
 
+/// Expects that stopping what `make` makes is quick. On a machine with more to do than processors
+/// anything may take long, but not five times in a row.
+fn expect_quick_stop<T>(what: &str, mut make: impl FnMut() -> (Served, T)) {
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let (server, client) = make();
+        let begun = Instant::now();
+        drop(server);
+        took.push(begun.elapsed());
+        drop(client);
+        if took.last() < Some(&NOTICED) {
+            return;
+        }
+    }
+    panic!("{what}: {took:?}");
+}
+
 #[test]
 fn stopping_is_quick_whatever_the_server_waits_for() {
     for (i, (kind, mode)) in servers().enumerate() {
-        let mut options = [(); 3].map(|()| ServerOptions::default());
-        options.iter_mut().for_each(|options| options.mode = mode);
-        let [alone, idle, blocked] = options;
-        let quick = |what: &str, server: Served| {
-            let begun = Instant::now();
-            drop(server);
-            let took = begun.elapsed();
-            assert!(took < NOTICED, "{kind:?} {mode:?} {what}: {took:?}");
+        let start = |name: &ChannelName| {
+            let mut options = ServerOptions::default();
+            options.mode = mode;
+            kind.start(name, options)
         };
+        let what = |wait: &str| format!("{kind:?} {mode:?} waits for {wait}");
 
-        let name = channel(&format!("alone-{i}"));
-        quick("without a client", kind.start(&name, alone));
+        let name = channel(&format!("stop-{i}"));
+        expect_quick_stop(&what("a client"), || (start(&name), ()));
 
-        let name = channel(&format!("idle-{i}"));
-        let server = kind.start(&name, idle);
-        let mut client = connect(&name);
-        client.send(&request(ECHO, b"")).unwrap();
-        assert_eq!(answer(&mut client).0, 1);
-        quick("for a request", server);
+        expect_quick_stop(&what("a request"), || {
+            let server = start(&name);
+            let mut client = connect(&name);
+            client.send(&request(ECHO, b"")).unwrap();
+            assert_eq!(answer(&mut client).0, 1);
+            (server, client)
+        });
 
-        let name = channel(&format!("blocked-{i}"));
-        let server = kind.start(&name, blocked);
+        expect_quick_stop(&what("space"), || {
+            let server = start(&name);
+            let client = client_that_does_not_read(&name);
+            wait_until("the first response is there", || {
+                responses_written(&name) == 1
+            });
+            (server, client)
+        });
+        assert!(leftovers(name.as_str()).is_empty());
+    }
+}
+
+#[test]
+fn what_was_answered_before_the_end_is_received() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("end-{i}"));
+        let mut options = ServerOptions::default();
+        options.mode = mode;
+        let server = kind.start(&name, options);
         let mut client = client_that_does_not_read(&name);
         wait_until("the first response is there", || {
             responses_written(&name) == 1
         });
-        quick("for space", server);
-        assert_eq!(answer(&mut client).0, 1);
+        drop(server);
+        assert_eq!(answer(&mut client).0, 1, "{kind:?} {mode:?}");
+        let error = client.receive(LONG).unwrap_err();
+        assert!(
+            matches!(error, DuplexError::Channel(Error::WriterDead { .. })),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn stopping_does_not_wait_for_the_reader_of_a_dead_writer() {
-    for round in 0..8 {
-        let name = channel(&format!("recovery-{round}"));
-        let _client = Reader::create(name.response(), &BufferConfig::new(0, 1024)).unwrap();
-        let segment = std::fs::File::options()
-            .write(true)
-            .open(format!("/dev/shm/{}", name.response()))
-            .unwrap();
-        // No process has such an id: this writer is dead, and nobody reads to notice it.
-        let writer_pid = u64::from(u32::MAX).to_le_bytes();
-        segment.write_all_at(&writer_pid, 0x50).unwrap();
-        let server = Kind::Bytes.start(&name, ServerOptions::default());
-        // Somewhere in the 300 ms that the reader has.
-        std::thread::sleep(Duration::from_millis(10) * round);
-        let begun = Instant::now();
-        drop(server);
-        assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
+    let name = channel("recovery");
+    for phase in [0, 20, 40] {
+        expect_quick_stop("the 300 ms that a reader has", || {
+            let client = Reader::create(name.response(), &BufferConfig::new(0, 1024)).unwrap();
+            let segment = std::fs::File::options()
+                .write(true)
+                .open(format!("/dev/shm/{}", name.response()))
+                .unwrap();
+            // No process has such an id: this writer is dead, and nobody reads to notice it.
+            let writer_pid = u64::from(u32::MAX).to_le_bytes();
+            segment.write_all_at(&writer_pid, 0x50).unwrap();
+            let server = Kind::Bytes.start(&name, ServerOptions::default());
+            std::thread::sleep(Duration::from_millis(phase));
+            (server, client)
+        });
     }
 }
 

@@ -58,11 +58,10 @@ impl Link {
         self.has_begun && self.is_attached()
     }
 
-    /// The way to the client whose requests are answered.
+    /// The way to the client that is attached to.
     pub(crate) fn responder(&mut self) -> Option<Responder<'_>> {
-        let writer = self.responses.as_mut().filter(|_| self.has_begun)?;
         Some(Responder {
-            writer,
+            writer: self.responses.as_mut()?,
             timeout: self.write_timeout,
             stop: &self.stop,
         })

@@ -27,6 +27,20 @@
 //! # }
 //! ```
 //!
+//! # Servers
+//!
+//! | server | its handler | answers with |
+//! |---|---|---|
+//! | [`ImmutableDuplexServer`] | `Fn(&Request) -> Result<Reply>` | bytes, or what it wrote in place |
+//! | [`MutableDuplexServer`] | `Fn(&mut [u8]) -> Result<()>` | the request, changed where it stood |
+//! | `AsyncDuplexServer`, feature `async` | `Fn(AsyncRequest) -> impl Future<Output = Result<Vec<u8>>>` | bytes |
+//!
+//! The first two handle one request at a time, or several on a pool of threads
+//! ([`ProcessingMode::ThreadPool`]); the third as many at once as it may
+//! ([`ServerOptions::max_in_flight`]). Answers leave in the order of the requests in every case. A
+//! handler that fails or panics costs its own request and is told to
+//! [`ServerOptions::on_error`].
+//!
 //! One client at a time: the protocol has one writer per buffer. The server outlives its clients
 //! and serves the next one.
 

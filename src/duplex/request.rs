@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::handler::Answer;
 use super::stop::Stop;
 use super::{ChannelName, DuplexError, Result};
-use crate::channel::{self, Error, Frame, Loan, TICK, Writer};
+use crate::channel::{self, Error, Frame, Loan, Writer};
+
+/// How often a wait for space looks whether the server is to be stopped.
+const STOP_POLL: Duration = Duration::from_millis(20);
 
 /// A request, as a handler sees it.
 pub struct Request<'r> {
@@ -39,7 +42,7 @@ impl<'r> Responder<'r> {
             if self.stop.is_requested() {
                 left = Duration::ZERO;
             }
-            let wait = left.min(TICK);
+            let wait = left.min(STOP_POLL);
             match self.writer.reserve(length, wait) {
                 Ok(placement) => {
                     return Ok(Loan {
@@ -48,7 +51,7 @@ impl<'r> Responder<'r> {
                         length,
                     });
                 }
-                Err(Error::BufferFull { .. }) if left > TICK => {}
+                Err(Error::BufferFull { .. }) if left > wait => {}
                 Err(Error::BufferFull {
                     name, needed, free, ..
                 }) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+#[cfg(feature = "async")]
 use std::time::Duration;
 
 use super::handler::Handler;
@@ -77,6 +78,7 @@ impl Server {
     }
 
     /// Stops the server, and waits up to `patience` until it has ended.
+    #[cfg(feature = "async")]
     pub(crate) fn end_within(mut self, patience: Duration) {
         self.stop.now();
         let is_own = self.stop.is_employer_of_this_thread();

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
+#[cfg(feature = "async")]
 use std::time::Duration;
 
 use crate::channel::{Interrupt, Reader};
@@ -59,6 +60,7 @@ impl Stop {
     }
 
     /// Waits until the server has ended, up to `timeout`; whether it has.
+    #[cfg(feature = "async")]
     pub(crate) fn wait_until_ended(&self, timeout: Duration) -> bool {
         let has_ended = self
             .has_ended
