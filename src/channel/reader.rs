@@ -155,6 +155,10 @@ impl Reader {
         Interrupt::of(&self.account)
     }
 
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.account.is_interrupted()
+    }
+
     /// Forgets that it was interrupted. What happened before the interrupt is visible afterwards.
     pub(crate) fn rearm(&mut self) {
         if self.account.rearm() {

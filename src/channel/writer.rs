@@ -1,10 +1,12 @@
 //! The writing side of a buffer.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::attachment::Attachment;
 use super::layout::{METADATA_PREFIX, Segment};
+use super::reader_watch::ReaderWatch;
 use super::ring::{HOT, Header, Placement};
 use super::sys::prefetch;
 use super::wait::{Deadline, Pace, WaitStrategy, Waiter};
@@ -210,8 +212,8 @@ impl Writer {
             });
         }
         self.prefetch();
-        if self.attachment.reader_has_left() {
-            return Err(self.attachment.reader_dead());
+        if self.attachment.reader.has_left() {
+            return Err(self.attachment.reader.dead());
         }
         self.keep_up()?;
         let placement = self.place(length as u64)?;
@@ -283,6 +285,11 @@ impl Writer {
     /// [`Error::ReaderDead`] if it does not.
     pub fn check_reader(&mut self) -> Result<()> {
         self.attachment.check()
+    }
+
+    /// The reader, for who has to look after it without the writer.
+    pub(crate) fn reader(&self) -> Arc<ReaderWatch> {
+        Arc::clone(&self.attachment.reader)
     }
 
     pub(crate) fn segment(&self) -> &Segment {
@@ -366,8 +373,8 @@ impl Writer {
     }
 
     pub(crate) fn commit(&mut self, placement: Placement, sequence: u64) -> Result<u64> {
-        if self.attachment.reader_has_left() {
-            return Err(self.attachment.reader_dead());
+        if self.attachment.reader.has_left() {
+            return Err(self.attachment.reader.dead());
         }
         let segment = self.segment();
         let (oieb, capacity) = (segment.oieb(), segment.capacity());

@@ -46,29 +46,42 @@
 
 mod answers;
 #[cfg(feature = "async")]
+mod async_client;
+#[cfg(feature = "async")]
 mod async_server;
 mod client;
 mod error;
+mod halves;
 mod handler;
 mod immutable;
 mod link;
 mod mutable;
 mod name;
 mod options;
+#[cfg(feature = "async")]
+mod pending;
 mod pool;
+mod receiver;
 mod request;
+mod sender;
 mod server;
 mod session;
 mod single;
+#[cfg(feature = "async")]
+mod space;
 mod stop;
 
 #[cfg(feature = "async")]
+pub use async_client::AsyncDuplexClient;
+#[cfg(feature = "async")]
 pub use async_server::{AsyncDuplexServer, AsyncRequest};
-pub use client::{ClientOptions, DuplexClient, Response};
+pub use client::{ClientOptions, DuplexClient};
 pub use error::{DuplexError, Result};
 pub use handler::HandlerError;
 pub use immutable::ImmutableDuplexServer;
 pub use mutable::MutableDuplexServer;
 pub use name::{ChannelName, MAX_CHANNEL_NAME};
 pub use options::{ProcessingMode, ServerOptions};
+pub use receiver::{InterruptHandle, Response, ResponseReceiver};
 pub use request::{Reply, ReplyLoan, Request};
+pub use sender::{RequestLoan, RequestSender};
