@@ -16,7 +16,7 @@ use support::{LONG, NOTICED, Peer, leftovers, unique, wait_until};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use zerobuffer::duplex::{
-    AsyncDuplexClient, ChannelName, ClientOptions, DuplexClient, DuplexError,
+    AsyncDuplexClient, AsyncDuplexServer, ChannelName, ClientOptions, DuplexClient, DuplexError,
     ImmutableDuplexServer, Reply, ServerOptions,
 };
 use zerobuffer::{BufferConfig, Error, Reader};
@@ -189,6 +189,43 @@ fn many_tasks_on_many_threads_each_get_their_own_answer() {
     assert_eq!(last.sequence, THREADS * TASKS * ROUNDS + 1);
     drop((last, client));
     server.stop();
+    nothing_left(&name);
+}
+
+#[test]
+fn both_ends_may_be_asynchronous() {
+    let name = channel("both");
+    run(async {
+        let server = AsyncDuplexServer::start(&name, small(), |request| async move {
+            let data = request.to_vec();
+            sleep(Duration::from_millis(u64::from(data[0] % 3))).await;
+            if data[0] == 100 {
+                return Err("as it was told".into());
+            }
+            Ok(data)
+        })
+        .unwrap();
+        let client = connect(&name).await;
+        let mut tasks = JoinSet::new();
+        for task in 0..200_u8 {
+            let client = client.clone();
+            tasks.spawn(async move {
+                let data = vec![task; 1 + usize::from(task) * 3];
+                match client.request(&data).await {
+                    Ok(answer) => assert_eq!(answer.data.to_vec(), data),
+                    Err(error) => {
+                        let failed = matches!(error, DuplexError::HandlerFailed { .. });
+                        assert!(failed && task == 100, "{task}: {error}");
+                    }
+                }
+            });
+        }
+        while let Some(task) = tasks.join_next().await {
+            task.unwrap();
+        }
+        drop(client);
+        server.stop().await;
+    });
     nothing_left(&name);
 }
 
