@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod duplex;
+pub mod lateness;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +14,9 @@ pub const LONG: Duration = Duration::from_secs(20);
 
 /// Within so long a peer's death is noticed.
 pub const NOTICED: Duration = Duration::from_millis(200);
+
+/// Well before [`LONG`] has passed: whatever ends so soon was not waited for.
+pub const SOON: Duration = Duration::from_secs(5);
 
 /// Names the role that a child process of a test plays.
 const ROLE: &str = "ZEROBUFFER_TEST_ROLE";
