@@ -12,8 +12,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use support::lateness::Lateness;
-use support::{LONG, Peer, SOON, leftovers, unique, wait_until};
+use support::{LONG, Peer, SOON, leftovers, notices_in_time, unique, wait_until};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use zerobuffer::duplex::{
@@ -371,80 +370,84 @@ fn a_failed_handler_is_the_failure_of_one_request() {
 
 #[test]
 fn the_death_of_the_server_ends_all_requests() {
-    let name = channel("death");
-    let mut server = Peer::start("server that never answers", name.as_str());
-    run(async {
-        let client = connect(&name).await;
-        let failed = Arc::new(AtomicU64::new(0));
-        let mut tasks = JoinSet::new();
-        // Some are sent, one waits for space, the rest for their turn.
-        for _ in 0..20 {
-            let (client, failed) = (client.clone(), Arc::clone(&failed));
-            tasks.spawn(async move {
-                let error = client.request(&[7; 600]).await.unwrap_err();
+    notices_in_time(|| {
+        let name = channel("death");
+        let mut server = Peer::start("server that never answers", name.as_str());
+        let (died, seen) = run(async {
+            let client = connect(&name).await;
+            let failed = Arc::new(AtomicU64::new(0));
+            let mut tasks = JoinSet::new();
+            // Some are sent, one waits for space, the rest for their turn.
+            for _ in 0..20 {
+                let (client, failed) = (client.clone(), Arc::clone(&failed));
+                tasks.spawn(async move {
+                    let error = client.request(&[7; 600]).await.unwrap_err();
+                    assert!(is_death(reason(&error)), "{error}");
+                    failed.fetch_add(1, Ordering::Relaxed);
+                    Instant::now()
+                });
+            }
+            sleep(Duration::from_millis(100)).await;
+            assert_eq!(failed.load(Ordering::Relaxed), 0);
+            server.kill();
+            let died = Instant::now();
+            let mut seen = Vec::new();
+            while let Some(noticed) = tasks.join_next().await {
+                seen.push(noticed.unwrap());
+            }
+            assert_eq!(failed.load(Ordering::Relaxed), 20);
+            for _ in 0..2 {
+                let error = client.request(b"later").await.unwrap_err();
                 assert!(is_death(reason(&error)), "{error}");
-                failed.fetch_add(1, Ordering::Relaxed);
-                Instant::now()
-            });
-        }
-        sleep(Duration::from_millis(100)).await;
-        assert_eq!(failed.load(Ordering::Relaxed), 0);
-        let lateness = Lateness::watch();
-        server.kill();
-        let died = Instant::now();
-        let mut seen = Vec::new();
-        while let Some(noticed) = tasks.join_next().await {
-            seen.push(noticed.unwrap());
-        }
-        lateness.was_in_time(died, seen);
-        assert_eq!(failed.load(Ordering::Relaxed), 20);
-        for _ in 0..2 {
-            let error = client.request(b"later").await.unwrap_err();
-            assert!(is_death(reason(&error)), "{error}");
-        }
+            }
+            (died, seen)
+        });
+        drop(echo(&name, small()));
+        nothing_left(&name);
+        (died, seen)
     });
-    drop(echo(&name, small()));
-    nothing_left(&name);
 }
 
 #[test]
 fn a_server_killed_under_load_ends_all_requests() {
-    let name = channel("killed");
-    let mut server = Peer::start("server", name.as_str());
-    run(async {
-        let client = connect(&name).await;
-        let answered = Arc::new(AtomicU64::new(0));
-        let mut tasks = JoinSet::new();
-        for task in 0..100_u8 {
-            let (client, answered) = (client.clone(), Arc::clone(&answered));
-            tasks.spawn(async move {
-                let data = vec![task; 1 + usize::from(task) * 9];
-                loop {
-                    match client.request(&data).await {
-                        Ok(answer) => assert_eq!(answer.data.to_vec(), data),
-                        Err(error) => {
-                            assert!(is_death(reason(&error)), "{error}");
-                            return Instant::now();
+    notices_in_time(|| {
+        let name = channel("killed");
+        let mut server = Peer::start("server", name.as_str());
+        let (died, seen) = run(async {
+            let client = connect(&name).await;
+            let answered = Arc::new(AtomicU64::new(0));
+            let mut tasks = JoinSet::new();
+            for task in 0..100_u8 {
+                let (client, answered) = (client.clone(), Arc::clone(&answered));
+                tasks.spawn(async move {
+                    let data = vec![task; 1 + usize::from(task) * 9];
+                    loop {
+                        match client.request(&data).await {
+                            Ok(answer) => assert_eq!(answer.data.to_vec(), data),
+                            Err(error) => {
+                                assert!(is_death(reason(&error)), "{error}");
+                                return Instant::now();
+                            }
                         }
+                        answered.fetch_add(1, Ordering::Relaxed);
                     }
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        while answered.load(Ordering::Relaxed) < 5000 {
-            sleep(Duration::from_millis(1)).await;
-        }
-        let lateness = Lateness::watch();
-        server.kill();
-        let died = Instant::now();
-        let mut seen = Vec::new();
-        while let Some(noticed) = tasks.join_next().await {
-            seen.push(noticed.unwrap());
-        }
-        lateness.was_in_time(died, seen);
+                });
+            }
+            while answered.load(Ordering::Relaxed) < 5000 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            server.kill();
+            let died = Instant::now();
+            let mut seen = Vec::new();
+            while let Some(noticed) = tasks.join_next().await {
+                seen.push(noticed.unwrap());
+            }
+            (died, seen)
+        });
+        drop(echo(&name, small()));
+        nothing_left(&name);
+        (died, seen)
     });
-    drop(echo(&name, small()));
-    nothing_left(&name);
 }
 
 #[test]
