@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use support::{LONG, NOTICED, Peer, leftovers, unique, wait_until};
+use support::{LONG, Peer, SOON, leftovers, notices_in_time, unique, wait_until};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use zerobuffer::duplex::{
-    AsyncDuplexClient, ChannelName, ClientOptions, DuplexClient, DuplexError,
+    AsyncDuplexClient, AsyncDuplexServer, ChannelName, ClientOptions, DuplexClient, DuplexError,
     ImmutableDuplexServer, Reply, ServerOptions,
 };
 use zerobuffer::{BufferConfig, Error, Reader};
@@ -144,7 +144,7 @@ fn come_and_go(name: &ChannelName) {
         run(async { another.request(b"y").await.unwrap() });
         let begun = Instant::now();
         drop(another);
-        assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
         // A thread that was joined is out of the list a moment later.
         wait_until("its threads have ended", || threads() == before);
         assert!(leftovers(name.response().as_str()).is_empty());
@@ -189,6 +189,43 @@ fn many_tasks_on_many_threads_each_get_their_own_answer() {
     assert_eq!(last.sequence, THREADS * TASKS * ROUNDS + 1);
     drop((last, client));
     server.stop();
+    nothing_left(&name);
+}
+
+#[test]
+fn both_ends_may_be_asynchronous() {
+    let name = channel("both");
+    run(async {
+        let server = AsyncDuplexServer::start(&name, small(), |request| async move {
+            let data = request.to_vec();
+            sleep(Duration::from_millis(u64::from(data[0] % 3))).await;
+            if data[0] == 100 {
+                return Err("as it was told".into());
+            }
+            Ok(data)
+        })
+        .unwrap();
+        let client = connect(&name).await;
+        let mut tasks = JoinSet::new();
+        for task in 0..200_u8 {
+            let client = client.clone();
+            tasks.spawn(async move {
+                let data = vec![task; 1 + usize::from(task) * 3];
+                match client.request(&data).await {
+                    Ok(answer) => assert_eq!(answer.data.to_vec(), data),
+                    Err(error) => {
+                        let failed = matches!(error, DuplexError::HandlerFailed { .. });
+                        assert!(failed && task == 100, "{task}: {error}");
+                    }
+                }
+            });
+        }
+        while let Some(task) = tasks.join_next().await {
+            task.unwrap();
+        }
+        drop(client);
+        server.stop().await;
+    });
     nothing_left(&name);
 }
 
@@ -333,76 +370,84 @@ fn a_failed_handler_is_the_failure_of_one_request() {
 
 #[test]
 fn the_death_of_the_server_ends_all_requests() {
-    let name = channel("death");
-    let mut server = Peer::start("server that never answers", name.as_str());
-    run(async {
-        let client = connect(&name).await;
-        let failed = Arc::new(AtomicU64::new(0));
-        let mut tasks = JoinSet::new();
-        // Some are sent, one waits for space, the rest for their turn.
-        for _ in 0..20 {
-            let (client, failed) = (client.clone(), Arc::clone(&failed));
-            tasks.spawn(async move {
-                let error = client.request(&[7; 600]).await.unwrap_err();
+    notices_in_time(|| {
+        let name = channel("death");
+        let mut server = Peer::start("server that never answers", name.as_str());
+        let (died, seen) = run(async {
+            let client = connect(&name).await;
+            let failed = Arc::new(AtomicU64::new(0));
+            let mut tasks = JoinSet::new();
+            // Some are sent, one waits for space, the rest for their turn.
+            for _ in 0..20 {
+                let (client, failed) = (client.clone(), Arc::clone(&failed));
+                tasks.spawn(async move {
+                    let error = client.request(&[7; 600]).await.unwrap_err();
+                    assert!(is_death(reason(&error)), "{error}");
+                    failed.fetch_add(1, Ordering::Relaxed);
+                    Instant::now()
+                });
+            }
+            sleep(Duration::from_millis(100)).await;
+            assert_eq!(failed.load(Ordering::Relaxed), 0);
+            server.kill();
+            let died = Instant::now();
+            let mut seen = Vec::new();
+            while let Some(noticed) = tasks.join_next().await {
+                seen.push(noticed.unwrap());
+            }
+            assert_eq!(failed.load(Ordering::Relaxed), 20);
+            for _ in 0..2 {
+                let error = client.request(b"later").await.unwrap_err();
                 assert!(is_death(reason(&error)), "{error}");
-                failed.fetch_add(1, Ordering::Relaxed);
-                Instant::now()
-            });
-        }
-        sleep(Duration::from_millis(100)).await;
-        assert_eq!(failed.load(Ordering::Relaxed), 0);
-        let killed = Instant::now();
-        server.kill();
-        while let Some(noticed) = tasks.join_next().await {
-            let took = noticed.unwrap() - killed;
-            assert!(took < NOTICED, "{took:?}");
-        }
-        assert_eq!(failed.load(Ordering::Relaxed), 20);
-        for _ in 0..2 {
-            let error = client.request(b"later").await.unwrap_err();
-            assert!(is_death(reason(&error)), "{error}");
-        }
+            }
+            (died, seen)
+        });
+        drop(echo(&name, small()));
+        nothing_left(&name);
+        (died, seen)
     });
-    drop(echo(&name, small()));
-    nothing_left(&name);
 }
 
 #[test]
 fn a_server_killed_under_load_ends_all_requests() {
-    let name = channel("killed");
-    let mut server = Peer::start("server", name.as_str());
-    run(async {
-        let client = connect(&name).await;
-        let answered = Arc::new(AtomicU64::new(0));
-        let mut tasks = JoinSet::new();
-        for task in 0..100_u8 {
-            let (client, answered) = (client.clone(), Arc::clone(&answered));
-            tasks.spawn(async move {
-                let data = vec![task; 1 + usize::from(task) * 9];
-                loop {
-                    match client.request(&data).await {
-                        Ok(answer) => assert_eq!(answer.data.to_vec(), data),
-                        Err(error) => {
-                            assert!(is_death(reason(&error)), "{error}");
-                            return Instant::now();
+    notices_in_time(|| {
+        let name = channel("killed");
+        let mut server = Peer::start("server", name.as_str());
+        let (died, seen) = run(async {
+            let client = connect(&name).await;
+            let answered = Arc::new(AtomicU64::new(0));
+            let mut tasks = JoinSet::new();
+            for task in 0..100_u8 {
+                let (client, answered) = (client.clone(), Arc::clone(&answered));
+                tasks.spawn(async move {
+                    let data = vec![task; 1 + usize::from(task) * 9];
+                    loop {
+                        match client.request(&data).await {
+                            Ok(answer) => assert_eq!(answer.data.to_vec(), data),
+                            Err(error) => {
+                                assert!(is_death(reason(&error)), "{error}");
+                                return Instant::now();
+                            }
                         }
+                        answered.fetch_add(1, Ordering::Relaxed);
                     }
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        while answered.load(Ordering::Relaxed) < 5000 {
-            sleep(Duration::from_millis(1)).await;
-        }
-        let killed = Instant::now();
-        server.kill();
-        while let Some(noticed) = tasks.join_next().await {
-            let took = noticed.unwrap() - killed;
-            assert!(took < NOTICED, "{took:?}");
-        }
+                });
+            }
+            while answered.load(Ordering::Relaxed) < 5000 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            server.kill();
+            let died = Instant::now();
+            let mut seen = Vec::new();
+            while let Some(noticed) = tasks.join_next().await {
+                seen.push(noticed.unwrap());
+            }
+            (died, seen)
+        });
+        drop(echo(&name, small()));
+        nothing_left(&name);
+        (died, seen)
     });
-    drop(echo(&name, small()));
-    nothing_left(&name);
 }
 
 #[test]
@@ -427,7 +472,7 @@ fn a_client_dropped_with_requests_under_way_leaves_nothing() {
         let begun = Instant::now();
         let dropping = std::thread::spawn(move || drop(client));
         wait_until("the client is dropped", || dropping.is_finished());
-        assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     });
     drop(gate);
     let answer = run(async { connect(&name).await.request(b"next").await.unwrap() });

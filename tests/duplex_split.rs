@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{LONG, NOTICED, Peer, leftovers, unique, wait_until};
+use support::{LONG, Peer, SOON, leftovers, notices_in_time, unique, wait_until};
 use zerobuffer::duplex::{
     ChannelName, ClientOptions, DuplexClient, DuplexError, ImmutableDuplexServer, Reply,
     RequestSender, ResponseReceiver, ServerOptions,
@@ -148,98 +148,103 @@ fn one_thread_sends_while_another_receives() {
 
 #[test]
 fn a_server_killed_with_requests_in_flight_is_noticed_by_both() {
-    let name = channel("killed");
-    let mut server = Peer::start("server", name.as_str());
-    let (mut sender, mut receiver) = connect(&name);
-    let (progress, progressed) = mpsc::channel();
-    let sending = thread::spawn(move || {
-        let (count, error) = send_on(&mut sender);
-        (count, error, Instant::now(), sender)
-    });
-    let receiving = thread::spawn(move || {
-        for sequence in 1..=1000 {
-            assert_eq!(answer(&mut receiver), (sequence, content(sequence)));
-        }
-        progress.send(()).unwrap();
-        let mut last = 1000;
-        let error = loop {
-            match receiver.receive(LONG) {
-                Ok(response) => {
-                    let response = response.expect("an answer in time");
-                    last += 1;
-                    assert_eq!(response.sequence, last);
-                    assert_eq!(response.data.to_vec(), content(last));
-                }
-                Err(error) => break error,
+    notices_in_time(|| {
+        let name = channel("killed");
+        let mut server = Peer::start("server", name.as_str());
+        let (mut sender, mut receiver) = connect(&name);
+        let (progress, progressed) = mpsc::channel();
+        let sending = thread::spawn(move || {
+            let (count, error) = send_on(&mut sender);
+            (count, error, Instant::now(), sender)
+        });
+        let receiving = thread::spawn(move || {
+            for sequence in 1..=1000 {
+                assert_eq!(answer(&mut receiver), (sequence, content(sequence)));
             }
-        };
-        (last, error, Instant::now(), receiver)
+            progress.send(()).unwrap();
+            let mut last = 1000;
+            let error = loop {
+                match receiver.receive(LONG) {
+                    Ok(response) => {
+                        let response = response.expect("an answer in time");
+                        last += 1;
+                        assert_eq!(response.sequence, last);
+                        assert_eq!(response.data.to_vec(), content(last));
+                    }
+                    Err(error) => break error,
+                }
+            };
+            (last, error, Instant::now(), receiver)
+        });
+        progressed.recv_timeout(LONG).unwrap();
+        server.kill();
+        let died = Instant::now();
+        let (sent, error, seen_by_sender, sender) = sending.join().unwrap();
+        assert!(is_death(&error), "{error}");
+        let (received, error, seen_by_receiver, receiver) = receiving.join().unwrap();
+        assert!(is_death(&error), "{error}");
+        assert!((1000..=sent).contains(&received), "{received} of {sent}");
+        drop(sender);
+        drop(receiver);
+        let server = echo(&name, small());
+        let (mut sender, mut receiver) = connect(&name);
+        sender.send(b"the name is free again").unwrap();
+        assert_eq!(answer(&mut receiver).0, 1);
+        drop((sender, receiver));
+        server.stop();
+        nothing_left(&name);
+        (died, vec![seen_by_sender, seen_by_receiver])
     });
-    progressed.recv_timeout(LONG).unwrap();
-    let killed = Instant::now();
-    server.kill();
-    let (sent, error, noticed, sender) = sending.join().unwrap();
-    assert!(is_death(&error), "{error}");
-    assert!(noticed - killed < NOTICED, "{:?}", noticed - killed);
-    let (received, error, noticed, receiver) = receiving.join().unwrap();
-    assert!(is_death(&error), "{error}");
-    assert!(noticed - killed < NOTICED, "{:?}", noticed - killed);
-    assert!((1000..=sent).contains(&received), "{received} of {sent}");
-    drop(sender);
-    drop(receiver);
-    let server = echo(&name, small());
-    let (mut sender, mut receiver) = connect(&name);
-    sender.send(b"the name is free again").unwrap();
-    assert_eq!(answer(&mut receiver).0, 1);
-    drop((sender, receiver));
-    server.stop();
-    nothing_left(&name);
 }
 
 #[test]
 fn a_receiver_waits_through_times_without_a_request_and_notices_a_death_in_them() {
-    let name = channel("idle");
-    let mut server = Peer::start("server", name.as_str());
-    let (mut sender, mut receiver) = connect(&name);
-    let receiving = thread::spawn(move || {
-        let first = answer(&mut receiver);
-        let error = receiver.receive(LONG).unwrap_err();
-        (first, error, Instant::now(), receiver)
+    notices_in_time(|| {
+        let name = channel("idle");
+        let mut server = Peer::start("server", name.as_str());
+        let (mut sender, mut receiver) = connect(&name);
+        let receiving = thread::spawn(move || {
+            let first = answer(&mut receiver);
+            let error = receiver.receive(LONG).unwrap_err();
+            (first, error, Instant::now(), receiver)
+        });
+        thread::sleep(SEVERAL_TICKS);
+        sender.send(b"at last").unwrap();
+        thread::sleep(SEVERAL_TICKS);
+        server.kill();
+        let died = Instant::now();
+        let (first, error, noticed, receiver) = receiving.join().unwrap();
+        assert_eq!(first, (1, b"at last".to_vec()));
+        assert!(is_death(&error), "{error}");
+        assert!(is_death(&sender.send(b"too late").unwrap_err()));
+        drop((sender, receiver));
+        drop(echo(&name, small()));
+        nothing_left(&name);
+        (died, vec![noticed])
     });
-    thread::sleep(SEVERAL_TICKS);
-    sender.send(b"at last").unwrap();
-    thread::sleep(SEVERAL_TICKS);
-    let killed = Instant::now();
-    server.kill();
-    let (first, error, noticed, receiver) = receiving.join().unwrap();
-    assert_eq!(first, (1, b"at last".to_vec()));
-    assert!(is_death(&error), "{error}");
-    assert!(noticed - killed < NOTICED, "{:?}", noticed - killed);
-    assert!(is_death(&sender.send(b"too late").unwrap_err()));
-    drop((sender, receiver));
-    drop(echo(&name, small()));
-    nothing_left(&name);
 }
 
 #[test]
 fn a_server_that_dies_before_it_attached_is_noticed_by_the_receiver() {
-    let name = channel("never-attached");
-    let mut server = Peer::start("server that never answers", name.as_str());
-    let (sender, mut receiver) = connect(&name);
-    let receiving = thread::spawn(move || (receiver.receive(LONG), Instant::now()));
-    thread::sleep(SEVERAL_TICKS);
-    let killed = Instant::now();
-    server.kill();
-    let (outcome, noticed) = receiving.join().unwrap();
-    let error = outcome.unwrap_err();
-    assert!(
-        matches!(error, DuplexError::Channel(Error::ReaderDead { .. })),
-        "{error}"
-    );
-    assert!(noticed - killed < NOTICED, "{:?}", noticed - killed);
-    drop(sender);
-    drop(echo(&name, small()));
-    nothing_left(&name);
+    notices_in_time(|| {
+        let name = channel("never-attached");
+        let mut server = Peer::start("server that never answers", name.as_str());
+        let (sender, mut receiver) = connect(&name);
+        let receiving = thread::spawn(move || (receiver.receive(LONG), Instant::now()));
+        thread::sleep(SEVERAL_TICKS);
+        server.kill();
+        let died = Instant::now();
+        let (outcome, noticed) = receiving.join().unwrap();
+        let error = outcome.unwrap_err();
+        assert!(
+            matches!(error, DuplexError::Channel(Error::ReaderDead { .. })),
+            "{error}"
+        );
+        drop(sender);
+        drop(echo(&name, small()));
+        nothing_left(&name);
+        (died, vec![noticed])
+    });
 }
 
 #[test]
@@ -273,7 +278,7 @@ fn answers_to_what_was_sent_are_received_without_the_sender() {
         let begun = Instant::now();
         let end = receiver.receive(LONG).unwrap_err();
         assert!(is_end(&end), "{end}");
-        assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     }
     drop(receiver);
     let (mut sender, mut receiver) = connect(&name);
@@ -296,7 +301,7 @@ fn a_receiver_that_waits_sees_its_sender_go() {
     let (outcome, noticed) = receiving.join().unwrap();
     let end = outcome.unwrap_err();
     assert!(is_end(&end), "{end}");
-    assert!(noticed - dropped < NOTICED, "{:?}", noticed - dropped);
+    assert!(noticed - dropped < SOON, "{:?}", noticed - dropped);
     server.stop();
     nothing_left(&name);
 }
@@ -353,7 +358,7 @@ fn an_interrupt_ends_a_wait_and_loses_nothing() {
     handle.interrupt();
     let (outcome, ended, mut receiver) = receiving.join().unwrap();
     assert!(!outcome.unwrap());
-    assert!(ended - interrupted < NOTICED, "{:?}", ended - interrupted);
+    assert!(ended - interrupted < SOON, "{:?}", ended - interrupted);
     sender.send(b"still there").unwrap();
     wait_until("the answer is there", || {
         match receiver.receive(LONG).unwrap() {
@@ -363,7 +368,7 @@ fn an_interrupt_ends_a_wait_and_loses_nothing() {
     });
     let begun = Instant::now();
     assert!(receiver.receive(LONG).unwrap().is_none());
-    assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     drop((sender, receiver));
     handle.interrupt();
     server.stop();

@@ -240,6 +240,40 @@ fn ctrl_c_cleans_up() {
     }
 }
 
+#[test]
+fn ctrl_c_ends_a_wait_that_nothing_else_ends() {
+    let name = unique("example-wait");
+    let start = || {
+        command("echo_client", &["--name", &name, "--timeout", "600"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let interrupt = |mut client: Child| {
+        kill(Pid::from_raw(client.id() as i32), Signal::SIGINT).unwrap();
+        assert_eq!(wait(&mut client).code(), Some(130));
+    };
+
+    let connecting = start();
+    // SIGHUP, SIGINT and SIGTERM, which it waits for.
+    let status = format!("/proc/{}/status", connecting.id());
+    support::wait_until("the client catches Ctrl-C", || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        status.contains("SigBlk:\t0000000000004003")
+    });
+    interrupt(connecting);
+
+    let request_buffer = zerobuffer::BufferName::new(format!("{name}_request")).unwrap();
+    let config = zerobuffer::BufferConfig::new(64, 4096);
+    let mut requests = zerobuffer::Reader::create(&request_buffer, &config).unwrap();
+    let waiting = start();
+    let request = requests.read(LONG).unwrap();
+    assert!(request.is_some(), "no request in time");
+    interrupt(waiting);
+    drop((request, requests));
+    nothing_left(&name);
+}
+
 /// Pictures with every kind of pixel that PNG has, of sizes where rows have no round number of
 /// bytes.
 fn pictures() -> Vec<DynamicImage> {

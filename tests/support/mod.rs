@@ -15,6 +15,9 @@ pub const LONG: Duration = Duration::from_secs(20);
 /// Within so long a peer's death is noticed.
 pub const NOTICED: Duration = Duration::from_millis(200);
 
+/// Well before [`LONG`] has passed: whatever ends so soon was not waited for.
+pub const SOON: Duration = Duration::from_secs(5);
+
 /// Names the role that a child process of a test plays.
 const ROLE: &str = "ZEROBUFFER_TEST_ROLE";
 /// Names the buffer or channel that it plays it on.
@@ -43,6 +46,28 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(begun.elapsed() < LONG, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Has a peer die and looks whether that is noticed in time, which is what `attempt` answers: when
+/// it died, and when each of those who had to notice it did.
+///
+/// On a machine with more to do than it has processors, whoever wakes up waits for its turn. That
+/// happens now and then, and what is too slow is so every time.
+pub fn notices_in_time(mut attempt: impl FnMut() -> (Instant, Vec<Instant>)) {
+    let mut slowest = Vec::new();
+    while slowest.len() < 5 {
+        let (died, noticed) = attempt();
+        let took = noticed
+            .into_iter()
+            .map(|noticed| noticed.saturating_duration_since(died))
+            .max()
+            .expect("somebody who had to notice it");
+        if took < NOTICED {
+            return;
+        }
+        slowest.push(took);
+    }
+    panic!("noticed after {slowest:?}");
 }
 
 /// The role and name that this process was started for, if it is a child of a test.
