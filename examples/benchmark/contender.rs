@@ -129,4 +129,10 @@ pub const ALL: &[Contender] = &[
     Contender::bare("limit/semaphore", "two bare semaphores, blocking"),
     Contender::own("unix-socket", "stream socket"),
     Contender::own("pipe", "a pipe each way"),
+    #[cfg(feature = "iceoryx2")]
+    Contender::own("iceoryx2/copy", "polls"),
+    #[cfg(feature = "iceoryx2")]
+    Contender::own("iceoryx2/in-place", "polls; data made and read in place"),
+    #[cfg(feature = "iceoryx2")]
+    Contender::own("iceoryx2/untouched", "polls; no byte written or read"),
 ];

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use crate::Result;
 
-/// Removes every file of shared memory and every lock file whose name has `name` in it.
+/// Removes all in shared memory and every lock file whose name has `name` in it.
 ///
 /// Some readers never remove their semaphores, and a process that was killed removes nothing.
 pub fn sweep(name: &str) -> Result<()> {
@@ -17,7 +17,12 @@ pub fn sweep(name: &str) -> Result<()> {
         for entry in entries {
             let entry = entry?;
             if entry.file_name().to_string_lossy().contains(name) {
-                match fs::remove_file(entry.path()) {
+                let removed = if entry.file_type()?.is_dir() {
+                    fs::remove_dir_all(entry.path())
+                } else {
+                    fs::remove_file(entry.path())
+                };
+                match removed {
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
                     _ => {}
                 }
