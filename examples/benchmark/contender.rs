@@ -132,9 +132,24 @@ pub const ALL: &[Contender] = &[
     Contender::between("cpp", "peers/cpp at both ends", Program::Cpp, Program::Cpp),
     Contender::between("cpp-to-rust", "peers/cpp asks", Program::Cpp, RUST),
     Contender::between("rust-to-cpp", "peers/cpp answers", RUST, Program::Cpp),
-    Contender::between("python", "zerobuffer-ipc at both ends", Program::Python, Program::Python),
-    Contender::between("python-to-rust", "zerobuffer-ipc asks", Program::Python, RUST),
-    Contender::between("rust-to-python", "zerobuffer-ipc answers", RUST, Program::Python),
+    Contender::between(
+        "python",
+        "zerobuffer-ipc at both ends",
+        Program::Python,
+        Program::Python,
+    ),
+    Contender::between(
+        "python-to-rust",
+        "zerobuffer-ipc asks",
+        Program::Python,
+        RUST,
+    ),
+    Contender::between(
+        "rust-to-python",
+        "zerobuffer-ipc answers",
+        RUST,
+        Program::Python,
+    ),
     #[cfg(feature = "iceoryx2")]
     Contender::own("iceoryx2/copy", "polls"),
     #[cfg(feature = "iceoryx2")]

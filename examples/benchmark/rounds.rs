@@ -15,6 +15,12 @@ use crate::transport::Place;
 /// The least ring, which holds many small frames.
 const SMALLEST_RING: usize = 1024 * 1024;
 
+/// Bytes of a frame's header.
+const HEADER: usize = 16;
+
+/// Rings are made of blocks of so many bytes.
+const BLOCK: usize = 64;
+
 pub fn run(arguments: &Arguments) -> Result<()> {
     let interrupt = Interrupt::take()?;
     let chosen: Vec<_> = ALL.iter().filter(|c| is_chosen(c, arguments)).collect();
@@ -36,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                         place: Place {
                             name: format!("zb-bench-{}", std::process::id()),
                             size,
-                            ring: arguments.ring.unwrap_or(SMALLEST_RING.max(4 * (size + 16))),
+                            ring: ring(arguments.ring, size),
                         },
                         time: Duration::from_millis(arguments.milliseconds),
                         is_pinned: !arguments.unpinned,
@@ -60,4 +66,18 @@ fn is_chosen(contender: &Contender, arguments: &Arguments) -> bool {
         || only
             .iter()
             .any(|part| contender.name.contains(part.as_str()))
+}
+
+/// Bytes of a ring for frames of `size` bytes, about as many as asked for.
+///
+/// Never such that a row of frames ends at its end or less than a header before it: that is where
+/// the Python package loses its way.
+fn ring(wanted: Option<usize>, size: usize) -> usize {
+    let frame = HEADER + size;
+    let mut ring = wanted.unwrap_or(SMALLEST_RING.max(4 * frame));
+    ring = ring.next_multiple_of(BLOCK);
+    while ring % frame < HEADER {
+        ring += BLOCK;
+    }
+    ring
 }
