@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::payload::STAMP;
@@ -9,12 +11,18 @@ const EXAMPLES: &str = "\
 Examples:
   benchmark                                  all of it, in some minutes
   benchmark --quick                          a look, in some seconds
+  benchmark --list                           whom it can measure
   benchmark --only zerobuffer/,unix-socket   those whose names contain one of these
   benchmark --only spin/copy --sizes 64,64K --rounds 1
-  benchmark --list                           whom it can measure";
 
-/// Measures ZeroBuffer beside what else carries bytes between two processes: round trips and
-/// one-way throughput, in microseconds, frames and bytes a second.
+Times are in microseconds, a round trip from one answer to the next; both ends of a transport that
+copies do copy, into and out of memory of their own. Figures of one's own are worth most on a
+machine that does nothing else, in a release build with the cargo feature iceoryx2.";
+
+/// Measures ZeroBuffer beside what else carries bytes between two processes.
+///
+/// Round trips and one-way throughput, beside other implementations, other means, and what the
+/// machine can do. Prints tables; puts all figures and a plot into target/benchmark.
 #[derive(Debug, Parser)]
 #[command(name = "benchmark", after_help = EXAMPLES)]
 pub struct Arguments {
@@ -22,30 +30,75 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Vec<String>,
 
-    /// Bytes in a frame; K and M stand for 1024 and 1024 * 1024
-    #[arg(long, value_delimiter = ',', value_parser = parse_size,
-        default_value = "64,1K,64K,1M,3110400")]
-    pub sizes: Vec<usize>,
+    /// Bytes in a frame; K and M stand for 1024 and 1024 * 1024 [default: 64,1K,64K,1M,3110400]
+    #[arg(long, value_delimiter = ',', value_name = "BYTES", value_parser = parse_size)]
+    sizes: Vec<usize>,
 
-    /// How often each contender is measured at each size, in turns
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: u32,
+    /// How often each contender is measured at each size, in turns [default: 3]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
 
-    /// For how many milliseconds each time
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    pub milliseconds: u64,
+    /// For how many milliseconds each time [default: 100]
+    #[arg(long, value_name = "TIME", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    milliseconds: Option<u64>,
 
     /// Bytes of rings; by default 1 MiB, or four frames if that is more
-    #[arg(long, value_parser = parse_size)]
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     pub ring: Option<usize>,
+
+    /// One short round with fewer sizes
+    #[arg(long)]
+    quick: bool,
 
     /// Let the system place processes, instead of giving each end a CPU of its own
     #[arg(long)]
     pub unpinned: bool,
 
+    /// List the contenders
+    #[arg(long)]
+    pub list: bool,
+
+    /// What cargo passes to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+
     #[command(subcommand)]
     pub task: Option<Task>,
 }
+
+impl Arguments {
+    /// Bytes in a frame, smallest first.
+    pub fn sizes(&self) -> Vec<usize> {
+        let mut sizes = match &self.sizes[..] {
+            [] if self.quick => vec![64, 64 * 1024, 1024 * 1024],
+            [] => vec![64, 1024, 64 * 1024, 1024 * 1024, FULL_HD],
+            sizes => sizes.to_vec(),
+        };
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+    }
+
+    pub fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
+    }
+
+    /// How long each measurement takes, without its warm-up.
+    pub fn time(&self) -> Duration {
+        let time = self
+            .milliseconds
+            .unwrap_or(if self.quick { 20 } else { 100 });
+        Duration::from_millis(time)
+    }
+
+    /// How long it is watched what idle readers do.
+    pub fn idle_time(&self) -> Duration {
+        Duration::from_secs(if self.quick { 1 } else { 5 })
+    }
+}
+
+/// A picture of 1920 * 1080 in YUV 4:2:0.
+const FULL_HD: usize = 1920 * 1080 * 3 / 2;
 
 #[derive(Debug, Subcommand)]
 pub enum Task {

@@ -1,18 +1,15 @@
-//! One measurement of one contender: two processes are started, measure, and end.
+//! One measurement of one contender: its processes are started, measure, and end.
 
 use std::time::Duration;
 
 use crate::Result;
 use crate::affinity;
-use crate::contender::{Contender, Course};
+use crate::contender::{Contender, Course, Kind, Program};
 use crate::interrupt::Interrupt;
 use crate::leftover;
-use crate::player::Player;
+use crate::player::{PATIENCE, Player};
 use crate::role::Role;
 use crate::transport::Place;
-
-/// How long processes may take beyond the time that they measure.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was measured.
 pub struct Heat<'i> {
@@ -37,11 +34,15 @@ impl Heat<'_> {
     }
 
     fn measure(&self) -> Result<Counts> {
+        let limit = self.time * 2 + PATIENCE;
+        if self.contender.kind == Kind::Copier {
+            let copier = self.start(self.contender.here, Role::Copy)?;
+            return parse(&copier.finish(limit)?);
+        }
         let (there, here) = match self.course {
             Course::RoundTrip => (Role::Answer, Role::Ask),
             Course::OneWay => (Role::Receive, Role::Send),
         };
-        let limit = self.time * 2 + PATIENCE;
         let mut there = self.start(self.contender.there, there)?;
         there.wait_until_ready(PATIENCE)?;
         let mut here = self.start(self.contender.here, here)?;
@@ -57,15 +58,16 @@ impl Heat<'_> {
                 said
             }
             Course::OneWay => {
-                let said = there.finish(limit)?;
+                let said = there.line(limit)?;
                 here.end()?;
+                there.finish(limit)?;
                 said
             }
         };
         parse(&said)
     }
 
-    fn start(&self, program: crate::contender::Program, role: Role) -> Result<Player<'_>> {
+    fn start(&self, program: Program, role: Role) -> Result<Player<'_>> {
         let milliseconds = self.time.as_millis() as u64;
         let command = program.command(role, &self.place, milliseconds)?;
         Player::start(command, self.interrupt)

@@ -1,12 +1,14 @@
 //! Ctrl-C and its kin, as something that can be waited for.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Takes the signals that ask this process to end, so that it can clean up before.
 ///
@@ -30,6 +32,13 @@ impl Interrupt {
         self.0.as_fd()
     }
 
+    /// Sleeps, unless there is a signal.
+    pub fn sleep(&self, time: Duration) -> Result<()> {
+        let mut source = [PollFd::new(self.fd(), PollFlags::POLLIN)];
+        poll(&mut source, PollTimeout::try_from(time)?)?;
+        self.check()
+    }
+
     /// An error if there was one.
     pub fn check(&self) -> Result<()> {
         match self.0.read_signal() {
@@ -44,3 +53,12 @@ impl Interrupt {
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
+
+/// Says in an error what it came up in, unless it is that the user has had enough.
+pub fn or_in(what: &str, error: Error) -> Error {
+    if error.is::<Interrupted>() {
+        error
+    } else {
+        format!("{what}: {error}").into()
+    }
+}

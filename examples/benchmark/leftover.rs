@@ -1,11 +1,11 @@
 //! What processes leave behind under a name that is this program's own.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, DirEntry};
+use std::io::{self, ErrorKind};
 
 use crate::Result;
 
-/// Removes all in shared memory and every lock file whose name has `name` in it.
+/// Removes everything in shared memory and every lock file with `name` in its name.
 ///
 /// Some readers never remove their semaphores, and a process that was killed removes nothing.
 pub fn sweep(name: &str) -> Result<()> {
@@ -16,13 +16,8 @@ pub fn sweep(name: &str) -> Result<()> {
         };
         for entry in entries {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().contains(name) {
-                let removed = if entry.file_type()?.is_dir() {
-                    fs::remove_dir_all(entry.path())
-                } else {
-                    fs::remove_file(entry.path())
-                };
-                match removed {
+            if is_of(&entry.file_name().to_string_lossy(), name) {
+                match remove(&entry) {
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
                     _ => {}
                 }
@@ -30,4 +25,18 @@ pub fn sweep(name: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a file called `file` belongs to `name`, and not to one that goes on with more digits.
+fn is_of(file: &str, name: &str) -> bool {
+    let after = file.find(name).map(|at| &file[at + name.len()..]);
+    after.is_some_and(|after| !after.starts_with(|next: char| next.is_ascii_digit()))
+}
+
+fn remove(entry: &DirEntry) -> io::Result<()> {
+    if entry.file_type()?.is_dir() {
+        fs::remove_dir_all(entry.path())
+    } else {
+        fs::remove_file(entry.path())
+    }
 }

@@ -12,6 +12,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::Result;
 use crate::interrupt::Interrupt;
 
+/// How long a process may take to start and, beyond the time that it measures, to finish.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long a process may take to end once nobody wants it any more.
 const ENDING: Duration = Duration::from_secs(5);
 
@@ -51,17 +54,23 @@ impl<'i> Player<'i> {
 
     /// Waits until it has said that it is ready.
     pub fn wait_until_ready(&mut self, limit: Duration) -> Result<()> {
+        match self.line(limit)?.as_str() {
+            "ready\n" => Ok(()),
+            other => Err(format!("a process is not ready, but says {other:?}").into()),
+        }
+    }
+
+    /// The next line that it prints.
+    pub fn line(&mut self, limit: Duration) -> Result<String> {
         let deadline = Instant::now() + limit;
-        while !self.said.contains('\n') {
+        loop {
+            if let Some(end) = self.said.find('\n') {
+                return Ok(self.said.drain(..=end).collect());
+            }
             if !self.listen(deadline)? {
-                return Err("a process ended before it was ready".into());
+                return Err("a process ended too early".into());
             }
         }
-        match self.said.strip_prefix("ready\n") {
-            Some(rest) => self.said = rest.to_owned(),
-            None => return Err(format!("not \"ready\": {:?}", self.said).into()),
-        }
-        Ok(())
     }
 
     /// Waits until it has ended by itself; what it printed.

@@ -43,44 +43,57 @@ impl Results {
         Ok(())
     }
 
-    fn line(&mut self, contender: &'static Contender, size: usize) -> Result<&mut Line> {
-        let place = self.0.iter().position(|line| line.is(contender.name, size));
-        let place = match place {
-            Some(place) => place,
-            None => {
-                self.0.push(Line {
-                    contender,
-                    size,
-                    // Three digits, up to as much as is needed.
-                    round_trips: Histogram::new(3)?,
-                    frames: 0,
-                    nanoseconds: 0,
-                });
-                self.0.len() - 1
-            }
-        };
-        Ok(&mut self.0[place])
+    pub fn lines(&self) -> &[Line] {
+        &self.0
     }
 
-    pub fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.0.iter()
+    /// All sizes that were measured.
+    pub fn sizes(&self) -> Vec<usize> {
+        let mut sizes: Vec<_> = self.0.iter().map(|line| line.size).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
     }
 
     /// A quantile of a contender's round trips, in microseconds.
     pub fn round_trip(&self, name: &str, size: usize, quantile: f64) -> Option<f64> {
-        let line = self.0.iter().find(|line| line.is(name, size))?;
-        let histogram = &line.round_trips;
+        let histogram = &self.find(name, size)?.round_trips;
         (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64 / 1e3)
     }
 
-    /// Frames in a second, one way.
+    /// A contender's frames in a second, one way.
     pub fn frames_per_second(&self, name: &str, size: usize) -> Option<f64> {
-        let line = self.0.iter().find(|line| line.is(name, size))?;
-        (line.nanoseconds > 0).then(|| line.frames as f64 / (line.nanoseconds as f64 / 1e9))
+        self.find(name, size)?.frames_per_second()
+    }
+
+    fn find(&self, name: &str, size: usize) -> Option<&Line> {
+        self.0.iter().find(|line| line.is(name, size))
+    }
+
+    /// The line of a contender, a new one if need be.
+    fn line(&mut self, contender: &'static Contender, size: usize) -> Result<&mut Line> {
+        let known = self.0.iter().position(|line| line.is(contender.name, size));
+        let index = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0.push(Line {
+                contender,
+                size,
+                // Three digits.
+                round_trips: Histogram::new(3)?,
+                frames: 0,
+                nanoseconds: 0,
+            });
+        }
+        Ok(&mut self.0[index])
     }
 }
 
 impl Line {
+    /// Frames in a second, one way.
+    pub fn frames_per_second(&self) -> Option<f64> {
+        (self.nanoseconds > 0).then(|| self.frames as f64 / (self.nanoseconds as f64 / 1e9))
+    }
+
     fn is(&self, name: &str, size: usize) -> bool {
         self.contender.name == name && self.size == size
     }

@@ -2,8 +2,8 @@
 //!
 //! Programs in other languages play the same roles. Called with a role, the place and the time to
 //! measure, they print `ready` when the other end may come or, if they come last, when the first
-//! frames have been found right; then they warm up and measure. What they measured they print at
-//! their end; they end at the latest when their standard input does.
+//! frames have been found right; then they warm up, measure, and print what they measured. They end
+//! at the latest when their standard input does.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::Result;
+use crate::parent;
 use crate::payload::Touch;
-use crate::transport::{Client, Place, Transport};
+use crate::transport::{self, Client, Place, Transport};
 
 /// What each pair of processes sends first, every byte of it looked at.
 const VERIFIED: u64 = 16;
@@ -31,8 +32,10 @@ pub enum Role {
     Idle,
     /// Takes frames, and measures.
     Receive,
-    /// Sends frames, one way.
+    /// Sends frames one way until it is told to end.
     Send,
+    /// Copies frames from one place to another, alone, and measures.
+    Copy,
 }
 
 impl Role {
@@ -44,41 +47,45 @@ impl Role {
             Role::Idle => "idle",
             Role::Receive => "receive",
             Role::Send => "send",
+            Role::Copy => "copy",
         }
     }
 }
 
-/// Plays `role` until its work is done.
-pub fn play(role: Role, transport: &dyn Transport, place: &Place, time: Duration) -> Result<()> {
-    let touch = transport.touch();
+/// Plays `role` on the transport of that name until its work is done.
+pub fn play(role: Role, transport: &str, place: &Place, time: Duration) -> Result<()> {
+    let transport = || transport::named(transport);
     match role {
-        Role::Answer => {
-            let server = transport.server(place)?;
-            say_ready()?;
-            server.serve()
-        }
-        Role::Ask => {
-            let mut asking = Asking {
-                client: transport.client(place)?,
-                touch,
-            };
-            asking.verify()?;
-            say_ready()?;
-            print_samples(asking.measure(time)?)
-        }
-        Role::Idle => {
-            let mut asking = Asking {
-                client: transport.client(place)?,
-                touch,
-            };
-            asking.verify()?;
-            say_ready()?;
-            crate::parent::wait_until_gone();
-            Ok(())
-        }
-        Role::Receive => receive(transport, place, time),
-        Role::Send => send(transport, place, time),
+        Role::Answer => answer(transport()?.as_ref(), place),
+        Role::Ask => ask(transport()?.as_ref(), place, time),
+        Role::Idle => idle(transport()?.as_ref(), place),
+        Role::Receive => receive(transport()?.as_ref(), place, time),
+        Role::Send => send(transport()?.as_ref(), place),
+        Role::Copy => copy(place.size, time),
     }
+}
+
+fn answer(transport: &dyn Transport, place: &Place) -> Result<()> {
+    let server = transport.server(place)?;
+    say_ready()?;
+    server.serve()
+}
+
+fn ask(transport: &dyn Transport, place: &Place, time: Duration) -> Result<()> {
+    let mut asking = Asking::new(transport, place)?;
+    asking.verify()?;
+    say_ready()?;
+    let samples = asking.measure(time)?;
+    asking.verify()?;
+    print_samples(samples)
+}
+
+fn idle(transport: &dyn Transport, place: &Place) -> Result<()> {
+    let mut asking = Asking::new(transport, place)?;
+    asking.verify()?;
+    say_ready()?;
+    parent::wait_until_gone();
+    Ok(())
 }
 
 fn say_ready() -> Result<()> {
@@ -93,13 +100,19 @@ struct Asking {
 }
 
 impl Asking {
+    fn new(transport: &dyn Transport, place: &Place) -> Result<Asking> {
+        Ok(Asking {
+            client: transport.client(place)?,
+            touch: transport.touch(),
+        })
+    }
+
     /// Nanoseconds of each round trip.
     fn measure(&mut self, time: Duration) -> Result<Vec<u32>> {
         let mut samples = Vec::with_capacity(MOST_SAMPLES);
         self.ask_for(time / 5, &mut samples)?;
         samples.clear();
         self.ask_for(time, &mut samples)?;
-        self.verify()?;
         Ok(samples)
     }
 
@@ -157,7 +170,8 @@ fn print_samples(mut samples: Vec<u32>) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// Measures from the first frame after the warm-up to the last; prints frames and nanoseconds.
+/// Takes frames to the last; prints how many it took in the time that it measured, and the
+/// nanoseconds of that.
 fn receive(transport: &dyn Transport, place: &Place, time: Duration) -> Result<()> {
     let touch = transport.touch();
     let mut receiver = transport.receiver(place)?;
@@ -167,49 +181,92 @@ fn receive(transport: &dyn Transport, place: &Place, time: Duration) -> Result<(
         receiver.receive(&mut |frame| is_right |= touch.is_pattern(frame, number))?;
         check(is_right, "frame", number)?;
     }
-    let warm = Instant::now() + time / 5;
-    let mut begun = None;
-    let mut frames = 0;
+    let mut window = Window::new(time);
     for number in VERIFIED + 1.. {
         let mut is_right = touch == Touch::Nothing;
         if !receiver.receive(&mut |frame| is_right |= touch.is_written(frame, number))? {
             break;
         }
         check(is_right, "frame", number)?;
-        if begun.is_some() {
-            frames += 1;
-        } else {
-            let now = Instant::now();
-            begun = (now >= warm).then_some(now);
+        if number % frames_per_look(place.size) == 0 {
+            window.look(number);
         }
     }
-    let begun = begun.ok_or("the sender ended before the receiver was warm")?;
-    println!("{frames} {}", begun.elapsed().as_nanos());
     Ok(())
 }
 
-/// Sends for longer than the receiver measures.
-fn send(transport: &dyn Transport, place: &Place, time: Duration) -> Result<()> {
+/// The time in which frames are counted: after a warm-up, and before the last frame.
+struct Window {
+    time: Duration,
+    warm: Instant,
+    begun: Option<(Instant, u64)>,
+    is_over: bool,
+}
+
+impl Window {
+    fn new(time: Duration) -> Window {
+        Window {
+            time,
+            warm: Instant::now() + time / 5,
+            begun: None,
+            is_over: false,
+        }
+    }
+
+    /// Looks at the clock, after frame `number`; prints what was counted once the time is over.
+    fn look(&mut self, number: u64) {
+        let now = Instant::now();
+        match self.begun {
+            None if now >= self.warm => self.begun = Some((now, number)),
+            Some((begun, first)) if !self.is_over && now - begun >= self.time => {
+                println!("{} {}", number - first, (now - begun).as_nanos());
+                self.is_over = true;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How many frames lie between two looks at the clock, so that they cost nothing beside the copies.
+fn frames_per_look(size: usize) -> u64 {
+    (64 * 1024 / size).max(1) as u64
+}
+
+/// Sends until it is told to end.
+fn send(transport: &dyn Transport, place: &Place) -> Result<()> {
     let touch = transport.touch();
     let mut sender = transport.sender(place)?;
-    let mut number = 0;
-    let mut next = || {
-        number += 1;
-        number
-    };
-    for _ in 0..VERIFIED {
-        let number = next();
+    for number in 1..=VERIFIED {
         sender.send(&mut |frame| touch.write_pattern(frame, number))?;
     }
     say_ready()?;
-    // The clock is looked at so seldom that it costs nothing beside the copies.
-    let frames_per_look = (64 * 1024 / place.size).max(1);
-    let end = Instant::now() + time + time / 5;
-    while Instant::now() < end {
-        for _ in 0..frames_per_look {
-            let number = next();
-            sender.send(&mut |frame| touch.write(frame, number))?;
+    for number in VERIFIED + 1.. {
+        if parent::has_gone() {
+            break;
         }
+        sender.send(&mut |frame| touch.write(frame, number))?;
     }
     sender.finish()
+}
+
+/// Prints how many frames it has copied, and the nanoseconds that this took.
+fn copy(size: usize, time: Duration) -> Result<()> {
+    let from = vec![1; size];
+    let mut to = vec![0; size];
+    let copies_per_look = frames_per_look(size);
+    let mut copy_for = |time| {
+        let begun = Instant::now();
+        let mut frames = 0;
+        while begun.elapsed() < time {
+            for _ in 0..copies_per_look {
+                std::hint::black_box(&mut to[..]).copy_from_slice(std::hint::black_box(&from));
+            }
+            frames += copies_per_look;
+        }
+        (frames, begun.elapsed().as_nanos())
+    };
+    copy_for(time / 5);
+    let (frames, nanoseconds) = copy_for(time);
+    println!("{frames} {nanoseconds}");
+    Ok(())
 }

@@ -1,15 +1,13 @@
 //! The order of things: every contender at every size, and all of it again and again, so that a
 //! slow minute of the machine hits all of them alike.
 
-use std::time::Duration;
-
 use crate::Result;
 use crate::arguments::Arguments;
-use crate::contender::{ALL, Contender, Course};
+use crate::contender::{Contender, Course};
 use crate::heat::Heat;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{self, Interrupt};
+use crate::progress::Progress;
 use crate::results::Results;
-use crate::table;
 use crate::transport::Place;
 
 /// The least ring, which holds many small frames.
@@ -21,51 +19,53 @@ const HEADER: usize = 16;
 /// Rings are made of blocks of so many bytes.
 const BLOCK: usize = 64;
 
-pub fn run(arguments: &Arguments) -> Result<()> {
-    let interrupt = Interrupt::take()?;
-    let chosen: Vec<_> = ALL.iter().filter(|c| is_chosen(c, arguments)).collect();
+/// One contender at one size and course.
+type Turn = (&'static Contender, usize, Course);
+
+pub fn run(
+    contenders: &[&'static Contender],
+    arguments: &Arguments,
+    interrupt: &Interrupt,
+) -> Result<Results> {
+    let turns = turns(contenders, &arguments.sizes());
+    let rounds = arguments.rounds();
+    let mut progress = Progress::new(turns.len() * rounds as usize);
     let mut results = Results::default();
-    for round in 1..=arguments.rounds {
-        for (index, &size) in arguments.sizes.iter().enumerate() {
-            for contender in &chosen {
-                for course in [Course::RoundTrip, Course::OneWay] {
-                    if contender.is_bare && (index > 0 || course == Course::OneWay) {
-                        continue;
-                    }
-                    eprintln!(
-                        "{round}/{} {} {size} {course:?}",
-                        arguments.rounds, contender.name
-                    );
-                    let heat = Heat {
-                        contender,
-                        course,
-                        place: Place {
-                            name: format!("zb-bench-{}", std::process::id()),
-                            size,
-                            ring: ring(arguments.ring, size),
-                        },
-                        time: Duration::from_millis(arguments.milliseconds),
-                        is_pinned: !arguments.unpinned,
-                        interrupt: &interrupt,
-                    };
-                    let counts = heat.run().map_err(|error| {
-                        format!("{} with {size} bytes: {error}", contender.name)
-                    })?;
-                    results.add(contender, course, size, counts)?;
-                }
+    for round in 1..=rounds {
+        progress.round(round, rounds);
+        for (number, &(contender, size, course)) in turns.iter().enumerate() {
+            let what = format!("{} with {size} bytes", contender.name);
+            progress.step(&what);
+            let heat = Heat {
+                contender,
+                course,
+                place: Place {
+                    name: format!("zb-bench-{}-{round}-{number}", std::process::id()),
+                    size,
+                    ring: ring(arguments.ring, size),
+                },
+                time: arguments.time(),
+                is_pinned: !arguments.unpinned,
+                interrupt,
+            };
+            let counts = heat.run().map_err(|error| interrupt::or_in(&what, error))?;
+            results.add(contender, course, size, counts)?;
+        }
+    }
+    Ok(results)
+}
+
+/// All turns of a round.
+fn turns(contenders: &[&'static Contender], sizes: &[usize]) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    for (index, &size) in sizes.iter().enumerate() {
+        for &contender in contenders {
+            for &course in contender.courses(index == 0) {
+                turns.push((contender, size, course));
             }
         }
     }
-    table::print(&chosen, &arguments.sizes, &results);
-    Ok(())
-}
-
-fn is_chosen(contender: &Contender, arguments: &Arguments) -> bool {
-    let only = &arguments.only;
-    only.is_empty()
-        || only
-            .iter()
-            .any(|part| contender.name.contains(part.as_str()))
+    turns
 }
 
 /// Bytes of a ring for frames of `size` bytes, about as many as asked for.

@@ -54,7 +54,7 @@ impl Iceoryx2 {
 fn node(place: &Place) -> Result<Node<ipc::Service>> {
     set_log_level(LogLevel::Error);
     let mut config = Config::default();
-    config.global.prefix = place.name.as_str().try_into()?;
+    config.global.prefix = format!("{}_", place.name).as_str().try_into()?;
     let folder = place.path("iceoryx2").display().to_string();
     config.global.set_root_path(&folder.as_str().try_into()?);
     // The signals that end a process are for the process that started it.
@@ -314,8 +314,6 @@ impl Sender for Giving {
     fn finish(self: Box<Self>) -> Result<()> {
         let end = self.port.loan_slice_uninit(END.len())?;
         end.write_from_slice(END).send()?;
-        // What it has published goes with it, so it stays until the receiver has ended.
-        parent::wait_until_gone();
         Ok(())
     }
 }

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <exception>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -35,9 +36,9 @@ constexpr std::string_view kHelp =
     "  answer   echoes requests of channel NAME; prints `ready` once it can be asked\n"
     "  ask      asks; prints `ready` once answers are right, and then, for each number of\n"
     "           nanoseconds that a round trip took, how often it did\n"
-    "  receive  reads frames of buffer NAME; prints `ready` once there is one, and then the number\n"
-    "           of frames and the nanoseconds that they took\n"
-    "  send     writes frames; prints `ready` once the first are written\n";
+    "  receive  reads frames of buffer NAME, to the last; prints `ready` once there is a buffer, and\n"
+    "           later a number of frames and the nanoseconds that they took\n"
+    "  send     writes frames until its input ends; prints `ready` once the first are written\n";
 
 constexpr int kUsageError = 2;
 // What is looked at byte by byte before anything is measured.
@@ -57,12 +58,20 @@ struct Place {
 
     BlockSizes sizes() const { return {64, ring}; }
     Milliseconds warm_up() const { return time / 5; }
+    // Between two looks at the clock, so that they cost nothing beside the copies.
+    std::uint64_t frames_per_look() const { return std::max<std::size_t>(64 * 1024 / size, 1); }
 };
 
 using Bytes = std::vector<std::byte>;
 
 void say_ready() {
     std::puts("ready");
+    std::fflush(stdout);
+}
+
+void say_frames(std::uint64_t frames, std::chrono::nanoseconds time) {
+    std::printf("%llu %lld\n", static_cast<unsigned long long>(frames),
+                static_cast<long long>(time.count()));
     std::fflush(stdout);
 }
 
@@ -175,7 +184,7 @@ void ask(const Place& place) {
 bool take(Reader& reader, Bytes& frame) {
     for (;;) {
         const auto taken = reader.read(kLook);
-        if (unwanted) throw std::runtime_error("nobody wants the frames");
+        if (!taken && unwanted) throw std::runtime_error("nobody wants the frames");
         if (!taken) continue;
         if (taken->data().size() == kEnd) return false;
         check(taken->data().size() == frame.size(), "frame", taken->sequence());
@@ -193,25 +202,26 @@ void receive(const Place& place) {
         check(take(reader, frame) && is_pattern(frame, number), "frame", number);
     }
     const TimePoint warm = Clock::now() + place.warm_up();
-    TimePoint begun{};
-    std::uint64_t frames = 0;
+    std::optional<TimePoint> begun;
+    bool is_measuring = false;
+    std::uint64_t first = 0;
     for (std::uint64_t number = kVerified + 1; take(reader, frame); ++number) {
         check(is_stamped(frame, number), "frame", number);
-        if (begun != TimePoint{}) {
-            ++frames;
-        } else if (const TimePoint now = Clock::now(); now >= warm) {
+        if (number % place.frames_per_look() != 0) continue;
+        const TimePoint now = Clock::now();
+        if (!begun && now >= warm) {
             begun = now;
+            first = number;
+            is_measuring = true;
+        } else if (is_measuring && now >= *begun + place.time) {
+            say_frames(number - first, now - *begun);
+            is_measuring = false;
         }
     }
-    if (begun == TimePoint{}) {
-        throw std::runtime_error("the sender ended before the receiver was warm");
-    }
-    const auto time = std::chrono::nanoseconds(Clock::now() - begun).count();
-    std::printf("%llu %lld\n", static_cast<unsigned long long>(frames),
-                static_cast<long long>(time));
 }
 
 void send(const Place& place) {
+    std::thread(wait_for_end_of_input).detach();
     Writer writer = Writer::connect(BufferName(place.name));
     Bytes frame(place.size);
     std::uint64_t number = 0;
@@ -220,14 +230,9 @@ void send(const Place& place) {
         writer.write(frame);
     }
     say_ready();
-    // The clock is looked at so seldom that it costs nothing beside the copies.
-    const std::size_t frames_per_look = std::max<std::size_t>(64 * 1024 / place.size, 1);
-    const TimePoint end = Clock::now() + place.time + place.warm_up();
-    while (Clock::now() < end) {
-        for (std::size_t i = 0; i < frames_per_look; ++i) {
-            stamp(frame, ++number);
-            writer.write(frame);
-        }
+    while (!unwanted) {
+        stamp(frame, ++number);
+        writer.write(frame);
     }
     writer.write(std::span(frame).first(kEnd));
 }
