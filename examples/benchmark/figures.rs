@@ -10,7 +10,7 @@ use crate::results::Results;
 /// Writes all figures as comma-separated values, a line for each contender and size.
 pub fn write(path: &Path, results: &Results) -> Result<()> {
     let mut text = String::from(
-        "contender,frame_bytes,round_trips,p50_ns,p99_ns,p99.9_ns,frames,frames_per_second\n",
+        "contender,frame_bytes,round_trips,p50_ns,p99_ns,p99.9_ns,frames_per_second\n",
     );
     for line in results.lines() {
         let trips = &line.round_trips;
@@ -26,7 +26,7 @@ pub fn write(path: &Path, results: &Results) -> Result<()> {
             write!(text, ",{}", value.unwrap_or_default())?;
         }
         let speed = line.frames_per_second().map(|speed| format!("{speed:.0}"));
-        writeln!(text, ",{},{}", line.frames, speed.unwrap_or_default())?;
+        writeln!(text, ",{}", speed.unwrap_or_default())?;
     }
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

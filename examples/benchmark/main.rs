@@ -60,7 +60,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     table::print(&chosen, &arguments.sizes(), &results, &idle);
     let folder = contender::repository().join("target/benchmark");
     figures::write(&folder.join("figures.csv"), &results)?;
-    plot::write(&folder.join("plot.svg"), &chosen, &results)?;
+    plot::write(&folder.join("plot.svg"), &results)?;
     println!("All figures and a plot: {}", folder.display());
     Ok(())
 }

@@ -16,9 +16,8 @@ pub struct Line {
     pub size: usize,
     /// Nanoseconds of round trips.
     pub round_trips: Histogram<u64>,
-    /// Frames one way, and the nanoseconds that they took.
-    pub frames: u64,
-    pub nanoseconds: u64,
+    /// Frames in a second, one way, in each round.
+    pub speeds: Vec<f64>,
 }
 
 impl Results {
@@ -34,10 +33,7 @@ impl Results {
         for (first, second) in counts {
             match course {
                 Course::RoundTrip => line.round_trips.record_n(first, second)?,
-                Course::OneWay => {
-                    line.frames += first;
-                    line.nanoseconds += second;
-                }
+                Course::OneWay => line.speeds.push(first as f64 / (second as f64 / 1e9)),
             }
         }
         Ok(())
@@ -80,8 +76,7 @@ impl Results {
                 size,
                 // Three digits.
                 round_trips: Histogram::new(3)?,
-                frames: 0,
-                nanoseconds: 0,
+                speeds: Vec::new(),
             });
         }
         Ok(&mut self.0[index])
@@ -89,9 +84,11 @@ impl Results {
 }
 
 impl Line {
-    /// Frames in a second, one way.
+    /// Frames in a second, one way: the middle one of all rounds.
     pub fn frames_per_second(&self) -> Option<f64> {
-        (self.nanoseconds > 0).then(|| self.frames as f64 / (self.nanoseconds as f64 / 1e9))
+        let mut speeds = self.speeds.clone();
+        speeds.sort_by(f64::total_cmp);
+        speeds.get(speeds.len() / 2).copied()
     }
 
     fn is(&self, name: &str, size: usize) -> bool {

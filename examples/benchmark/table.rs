@@ -61,8 +61,10 @@ fn print_one_way(contenders: &[&Contender], sizes: &[usize], results: &Results) 
             let frames = results.frames_per_second(contender.name, size)?;
             let bytes = short(frames * size as f64 / 1e9);
             Some(match results.frames_per_second("limit/memcpy", size) {
-                Some(copies) => format!("{bytes} ({:.0} %)", frames / copies * 100.0),
-                None => bytes,
+                Some(copies) if size >= LARGE => {
+                    format!("{bytes} ({:.0} %)", frames / copies * 100.0)
+                }
+                _ => bytes,
             })
         });
     }
@@ -72,7 +74,10 @@ fn print_goals(goals: &[Goal]) {
     if goals.is_empty() {
         return;
     }
-    println!("{:66} {:>10} {:>10}", "To be reached", "target", "measured");
+    println!(
+        "\n{:78} {:>10} {:>10}",
+        "To be reached", "target", "measured"
+    );
     for goal in goals {
         let sign = match goal.direction {
             Direction::AtMost => "≤",
@@ -81,10 +86,13 @@ fn print_goals(goals: &[Goal]) {
         let target = format!("{sign} {} {}", short(goal.target), goal.unit);
         let measured = format!("{} {}", short(goal.measured), goal.unit);
         let verdict = if goal.is_met() { "reached" } else { "MISSED" };
-        println!("{:66} {target:>10} {measured:>10}  {verdict}", goal.what);
+        println!("{:78} {target:>10} {measured:>10}  {verdict}", goal.what);
     }
     println!();
 }
+
+/// From so many bytes on, copying takes most of the time.
+const LARGE: usize = 64 * 1024;
 
 /// Characters of a column with names, and of one with figures.
 const NAME: usize = 27;
