@@ -1,12 +1,14 @@
 //! Attaching to a buffer that somebody else has made: the writer's side of its life.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::layout::{BlockSizes, MAJOR, OIEB_SIZE, Oieb, Segment, oieb_of};
 use super::name::semaphore_path;
 use super::owner::Parts;
+use super::sys::clock::coarse_now;
 use super::sys::process::{Watch, own_pid};
 use super::sys::semaphore::Semaphore;
 use super::sys::shm::Mapping;
@@ -24,12 +26,13 @@ const RETRY: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Attachment {
     name: BufferName,
+    segment_path: PathBuf,
     pub(crate) parts: Parts,
     reader: Watch,
     /// Posts of this data semaphore.
     posts: u64,
-    /// When the reader was last looked after.
-    checked: Instant,
+    /// When the reader was last looked after, by the coarse clock.
+    checked: Duration,
 }
 
 /// Why a buffer cannot be attached to yet.
@@ -98,12 +101,14 @@ impl Attachment {
         // From here on, dropping gives the place back.
         let attachment = Attachment {
             name: name.clone(),
+            segment_path: name.segment_path(),
             parts,
             reader,
             posts: 0,
-            checked: Instant::now(),
+            checked: coarse_now(),
         };
         if attachment.is_current() {
+            attachment.parts.segment.mapping().prefault();
             Ok(Ok(attachment))
         } else {
             Ok(Err(Obstacle::NotReady("its reader is being replaced")))
@@ -121,9 +126,9 @@ impl Attachment {
     /// Some readers replace semaphores that an earlier one left after their control block is
     /// filled in; those are opened anew, and what was posted in vain is posted again.
     pub(crate) fn check(&mut self) -> Result<()> {
-        self.checked = Instant::now();
+        self.checked = coarse_now();
         let segment = self.parts.segment.mapping().id();
-        let is_current = segment.is_at(&self.name.segment_path());
+        let is_current = segment.is_at(&self.segment_path);
         if self.reader_has_left() || !self.reader.is_alive() || !is_current {
             return Err(self.reader_dead());
         }
@@ -140,7 +145,7 @@ impl Attachment {
 
     /// As [`Attachment::check`], if the last look was a while ago.
     pub(crate) fn check_now_and_then(&mut self) -> Result<()> {
-        if self.checked.elapsed() < TICK {
+        if coarse_now().saturating_sub(self.checked) < TICK / 2 {
             return Ok(());
         }
         self.check()
@@ -180,11 +185,8 @@ impl Attachment {
 
     /// Whether segment and semaphores are still those of the buffer's name, and the reader there.
     pub(crate) fn is_current(&self) -> bool {
-        self.parts
-            .segment
-            .mapping()
-            .id()
-            .is_at(&self.name.segment_path())
+        let segment = self.parts.segment.mapping().id();
+        segment.is_at(&self.segment_path)
             && self.parts.data.is_at_its_path()
             && self.parts.space.is_at_its_path()
             && !self.reader_has_left()

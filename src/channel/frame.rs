@@ -4,7 +4,7 @@ use std::fmt;
 use std::slice;
 use std::sync::Arc;
 
-use super::reader::Shared;
+use super::account::Account;
 
 /// A frame that was read: its data stands in the segment until the frame is dropped.
 ///
@@ -12,7 +12,7 @@ use super::reader::Shared;
 /// frame dropped before an older one goes back together with that. A frame may be sent to another
 /// thread, and may outlive its reader.
 pub struct Frame {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) account: Arc<Account>,
     pub(crate) offset: u64,
     pub(crate) length: usize,
     pub(crate) sequence: u64,
@@ -48,16 +48,14 @@ impl Frame {
     /// Copies the data into `to`, as much as fits; the number of bytes copied.
     pub fn copy_to(&self, to: &mut [u8]) -> usize {
         let count = self.length.min(to.len());
-        self.shared
-            .parts
-            .segment
-            .read_payload(self.offset, &mut to[..count]);
+        let segment = &self.account.parts.segment;
+        segment.read_payload(self.offset, &mut to[..count]);
         count
     }
 
     /// The address of the data, for reading [`Frame::len`] bytes as long as the frame lives.
     pub fn as_ptr(&self) -> *const u8 {
-        self.shared.parts.segment.payload(self.offset, self.length)
+        self.account.parts.segment.payload(self.offset, self.length)
     }
 
     /// The data in place.
@@ -84,6 +82,6 @@ impl fmt::Debug for Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        self.shared.release(self.number);
+        self.account.release(self.number);
     }
 }

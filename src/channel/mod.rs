@@ -34,6 +34,7 @@
 //! a panic, an endless loop or a read outside the mapping. A peer that dies is noticed within
 //! 200 ms by whoever waits for it.
 
+mod account;
 mod attachment;
 mod error;
 mod frame;
@@ -41,12 +42,15 @@ mod layout;
 mod loan;
 mod name;
 mod owner;
+mod posts;
 mod reader;
 mod ring;
 mod sys;
 mod wait;
 mod writer;
+mod writer_state;
 
+pub(crate) use account::Interrupt;
 pub use error::Error;
 pub use frame::Frame;
 pub use layout::BufferConfig;
@@ -54,8 +58,8 @@ pub use loan::Loan;
 pub(crate) use name::objection;
 pub use name::{BufferName, MAX_NAME};
 pub(crate) use owner::sweep;
+pub(crate) use reader::Gaps;
 pub use reader::Reader;
-pub(crate) use reader::{Gaps, Interrupt};
 pub use wait::WaitStrategy;
 pub(crate) use wait::{Deadline, TICK};
 pub use writer::Writer;

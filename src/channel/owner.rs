@@ -226,6 +226,7 @@ fn create_segment(name: &BufferName, sizes: BlockSizes, removal: &mut Removal) -
     let make = || {
         let draft = Draft::new(&path, total)?;
         let segment = Segment::new(draft.map()?, sizes);
+        segment.mapping().prefault();
         segment.initialise(own_pid());
         draft.publish(&path)?;
         Ok(segment)

@@ -1,15 +1,27 @@
 //! The reading side of a buffer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::layout::{BufferConfig, METADATA_PREFIX};
-use super::owner::{Owner, Parts};
-use super::ring::{BadEntry, Found, HEADER, Header, Ledger};
-use super::sys::process::{Watch, own_pid};
-use super::wait::{self, Deadline, Look, WaitStrategy};
+use super::account::{Account, Interrupt, Unread};
+use super::layout::{BufferConfig, METADATA_PREFIX, Oieb, Segment};
+use super::owner::Owner;
+use super::posts::Posts;
+use super::ring::{Found, HEADER, Header};
+use super::sys::process::own_pid;
+use super::wait::{Deadline, Pace, WaitStrategy, Waiter};
+use super::writer_state::WriterState;
 use super::{BufferName, Error, Frame, Result};
+
+/// After so few looks a frame comes only if it was not asked for: an answer takes longer.
+const FEW_LOOKS: u32 = 8;
+
+/// After so many frames without a wait between them, the writer is in the middle of a stream.
+const STREAM: u64 = 64;
+
+/// In a stream, this part of the ring may be read before the writer is told.
+const BATCH: u64 = 16;
 
 /// The reader of a buffer, which it makes and owns.
 ///
@@ -40,36 +52,24 @@ use super::{BufferName, Error, Frame, Result};
 #[derive(Debug)]
 pub struct Reader {
     name: BufferName,
-    shared: Arc<Shared>,
+    account: Arc<Account>,
     position: u64,
+    /// Where the last entry ended: the position, or the end of the ring.
+    end_of_last: u64,
     read_count: u64,
+    /// Bytes that were read since the writer was told of any.
+    untold: u64,
+    /// Frames that were read without a wait.
+    run: u64,
     expected: u64,
+    /// What there was to read when it was last looked at, less what was read since.
+    unread: Unread,
     gaps: Gaps,
-    strategy: WaitStrategy,
-    /// A post of the data semaphore has been taken and not been used.
-    posted: bool,
+    waiter: Waiter,
+    pace: Pace,
+    posts: Posts,
     writer: WriterState,
     _owner: Owner,
-}
-
-/// What frames need of their reader when they are released.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) parts: Arc<Parts>,
-    ledger: Mutex<Ledger>,
-    interrupted: AtomicBool,
-}
-
-/// Ends a reader's waits from another thread, for good.
-#[derive(Debug)]
-pub(crate) struct Interrupt(Arc<Shared>);
-
-impl Interrupt {
-    pub(crate) fn raise(&self) {
-        self.0.interrupted.store(true, Ordering::Relaxed);
-        // Seen to be no frame, it makes the reader look at what was stored before it.
-        self.0.parts.data.post();
-    }
 }
 
 /// What a reader does about a sequence number that is larger than expected.
@@ -79,44 +79,6 @@ pub(crate) enum Gaps {
     Refused,
     /// The frame is handed out, and the next number is expected behind it.
     Allowed,
-}
-
-/// What the reader knows about the writer's side.
-#[derive(Debug)]
-enum WriterState {
-    /// None has been seen since `written` entries were counted.
-    Awaited { written: u64 },
-    /// This one has been seen.
-    Seen(Watch),
-    /// One has come and gone, or left in good order.
-    Left { pid: u64 },
-}
-
-impl Shared {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        // A panic cannot leave the ledger half-changed: its methods do not panic.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn free_bytes(&self) -> &AtomicU64 {
-        &self.parts.segment.oieb().payload_free_bytes
-    }
-
-    pub(crate) fn release(&self, number: u64) {
-        let mut ledger = self.ledger();
-        let freed = ledger.release(number);
-        self.give_back(freed);
-    }
-
-    /// Called with the ledger locked, so that `free + held` is right whenever it is not.
-    fn give_back(&self, bytes: u64) {
-        if bytes > 0 {
-            // Release: what was read is read before the writer may overwrite it; pairs with the
-            // acquire load in `Writer::wait_for_space`.
-            self.free_bytes().fetch_add(bytes, Ordering::Release);
-            self.parts.space.post();
-        }
-    }
 }
 
 impl Reader {
@@ -131,23 +93,23 @@ impl Reader {
     /// [`Error::Io`]. Nothing that was made is left.
     pub fn create(name: &BufferName, config: &BufferConfig) -> Result<Reader> {
         let owner = Owner::create(name, config)?;
-        let parts = Arc::clone(owner.parts());
-        let (ledger, interrupted) = Default::default();
-        let shared = Arc::new(Shared {
-            parts,
-            ledger,
-            interrupted,
-        });
+        let account = Arc::new(Account::new(Arc::clone(owner.parts())));
+        let free = account.parts.segment.capacity();
         Ok(Reader {
             name: name.clone(),
-            shared,
+            account,
             position: 0,
+            end_of_last: 0,
             read_count: 0,
+            untold: 0,
+            run: 0,
             expected: 1,
+            unread: Unread { bytes: 0, free },
             gaps: Gaps::Refused,
-            strategy: WaitStrategy::default(),
-            posted: false,
-            writer: WriterState::Awaited { written: 0 },
+            waiter: Waiter::new(WaitStrategy::default()),
+            pace: Pace::Eager,
+            posts: Posts::default(),
+            writer: WriterState::awaited(0),
             _owner: owner,
         })
     }
@@ -164,7 +126,7 @@ impl Reader {
 
     /// How [`Reader::read`] waits; [`WaitStrategy::default`] unless set.
     pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
-        self.strategy = strategy;
+        self.waiter.set_strategy(strategy);
     }
 
     pub(crate) fn set_gaps(&mut self, gaps: Gaps) {
@@ -181,28 +143,17 @@ impl Reader {
     /// read; a writer that comes later is read all the same. [`Error::Corrupt`] and
     /// [`Error::Sequence`] for a frame that is not as it should be: it stays where it is, and the
     /// next call says the same.
+    #[inline]
     pub fn read(&mut self, timeout: Duration) -> Result<Option<Frame>> {
-        let mut deadline = None;
-        loop {
-            if !self.posted && !self.shared.parts.data.try_wait() {
-                let deadline = *deadline.get_or_insert_with(|| Deadline::after(timeout));
-                if !self.wait_for_post(deadline)? {
-                    return Ok(None);
-                }
-            }
-            self.posted = true;
-            let frame = self.next_frame()?;
-            // Used up: by a frame, or by nothing, since a post is no proof of a frame.
-            self.posted = false;
-            if frame.is_some() || self.shared.interrupted.load(Ordering::Relaxed) {
-                return Ok(frame);
-            }
+        match self.next_frame()? {
+            Some(frame) => Ok(Some(frame)),
+            None => self.wait_for_frame(timeout),
         }
     }
 
     /// What ends this reader's waits from another thread; what is there is still read.
     pub(crate) fn interrupt(&self) -> Interrupt {
-        Interrupt(Arc::clone(&self.shared))
+        Interrupt::of(&self.account)
     }
 
     /// The metadata, once the writer has written it.
@@ -211,7 +162,7 @@ impl Reader {
     ///
     /// [`Error::Corrupt`] if its length does not fit its block.
     pub fn metadata(&self) -> Result<Option<Vec<u8>>> {
-        let segment = &self.shared.parts.segment;
+        let segment = self.segment();
         // Acquire: pairs with the release store in `Writer::set_metadata`.
         let written = segment
             .oieb()
@@ -246,13 +197,13 @@ impl Reader {
     /// Whether a living writer is attached at this moment.
     pub fn is_writer_connected(&mut self) -> bool {
         self.look_at_writer();
-        matches!(&self.writer, WriterState::Seen(watch) if watch.is_alive())
+        self.writer.is_connected()
     }
 
     /// Forgets a writer that has gone: [`Reader::read`] waits for the next one, which may write
     /// metadata of its own. Nothing happens while a writer is attached.
     pub fn await_next_writer(&mut self) {
-        let oieb = self.shared.parts.segment.oieb();
+        let oieb = self.oieb();
         let own = own_pid();
         // Acquire and release: nobody else writes to what is reset in between.
         if oieb
@@ -262,87 +213,113 @@ impl Reader {
         {
             return;
         }
-        let metadata_size = self.shared.parts.segment.sizes().metadata;
-        oieb.metadata_written_bytes.store(0, Ordering::Relaxed);
-        oieb.metadata_free_bytes
-            .store(metadata_size, Ordering::Relaxed);
-        self.writer = WriterState::Awaited {
-            written: oieb.payload_written_count.load(Ordering::Relaxed),
-        };
-        self.expected = 1;
+        self.segment().reset_metadata();
+        let written = oieb.payload_written_count.load(Ordering::Relaxed);
         oieb.writer_pid.store(0, Ordering::Release);
+        self.writer = WriterState::awaited(written);
+        self.expected = 1;
+    }
+
+    fn segment(&self) -> &Segment {
+        &self.account.parts.segment
+    }
+
+    fn oieb(&self) -> &Oieb {
+        self.segment().oieb()
     }
 
     fn capacity(&self) -> u64 {
-        self.shared.parts.segment.capacity()
+        self.segment().capacity()
     }
 
-    /// Waits for a post of the data semaphore, watching the writer; whether there is one to use.
-    fn wait_for_post(&mut self, deadline: Deadline) -> Result<bool> {
-        if self.shared.interrupted.load(Ordering::Relaxed) {
-            return Ok(false);
+    /// The next frame, of which nothing was to be seen a moment ago.
+    #[cold]
+    fn wait_for_frame(&mut self, timeout: Duration) -> Result<Option<Frame>> {
+        let deadline = Deadline::after(timeout);
+        let pace = self.pace;
+        self.run = 0;
+        loop {
+            let (seen, account) = (self.unread, &self.account);
+            let mut looks = 0_u32;
+            let has_changed = || {
+                looks = looks.saturating_add(1);
+                account.has_changed(seen)
+            };
+            if !self.waiter.spin(deadline, pace, has_changed) {
+                if let Some(frame) = self.look_around()? {
+                    return Ok(Some(frame));
+                }
+                self.sleep(deadline);
+            }
+            if let Some(frame) = self.next_frame()? {
+                self.learn_pace(looks);
+                return Ok(Some(frame));
+            }
+            if self.account.is_interrupted() || deadline.left().is_zero() {
+                return Ok(None);
+            }
         }
-        let shared = Arc::clone(&self.shared);
-        wait::acquire(&shared.parts.data, self.strategy, deadline, || {
-            self.look_around()
+    }
+
+    /// After `looks` for a frame that has come: whether the next ones come one after another without
+    /// being asked for. A writer in the middle of a stream is faster if it is let alone; one that
+    /// answers has nothing to do until it is asked again.
+    fn learn_pace(&mut self, looks: u32) {
+        let is_streaming = match self.pace {
+            Pace::Eager => looks <= FEW_LOOKS,
+            Pace::Patient => self.unread.bytes > 0,
+        };
+        self.pace = if is_streaming {
+            Pace::Patient
+        } else {
+            Pace::Eager
+        };
+    }
+
+    /// Sleeps until a post comes that is not of a frame taken before, or for a tick.
+    fn sleep(&mut self, deadline: Deadline) {
+        self.publish();
+        self.account.settle();
+        let data = &self.account.parts.data;
+        self.posts.settle(data);
+        if !self.account.has_changed(self.unread)
+            && self.waiter.sleep(deadline, |time| data.wait(time))
+        {
+            self.posts.post_taken();
+        }
+    }
+
+    /// What is still to be read of a writer that has gone; `None` while it may write more.
+    fn look_around(&mut self) -> Result<Option<Frame>> {
+        self.look_at_writer();
+        let Some(gone) = self.writer.gone() else {
+            return Ok(None);
+        };
+        // What it wrote before it went is there by now.
+        if let Some(frame) = self.next_frame()? {
+            return Ok(Some(frame));
+        }
+        if self.writer.is_in_its_place() && !self.recover_from(gone) {
+            return Ok(None);
+        }
+        Err(Error::WriterDead {
+            name: self.name.to_string(),
+            pid: gone,
         })
     }
 
-    /// Whether, with nothing posted a moment ago, there is still something to wait for.
-    fn look_around(&mut self) -> Result<Look> {
-        self.look_at_writer();
-        match &self.writer {
-            WriterState::Awaited { .. } => Ok(Look::KeepWaiting),
-            WriterState::Seen(watch) if watch.is_alive() => Ok(Look::KeepWaiting),
-            // What it posted before it went is there by now.
-            _ if self.shared.parts.data.try_wait() => Ok(Look::Ready),
-            WriterState::Seen(watch) => {
-                let pid = watch.pid();
-                if self.recover_from(pid) {
-                    self.writer = WriterState::Left { pid };
-                    return Err(self.writer_dead(pid));
-                }
-                Ok(Look::KeepWaiting)
-            }
-            // Written, but never posted where this reader looks.
-            WriterState::Left { .. } if self.unread()? > 0 => Ok(Look::Ready),
-            WriterState::Left { pid } => Err(self.writer_dead(*pid)),
-        }
-    }
-
-    fn writer_dead(&self, pid: u64) -> Error {
-        Error::WriterDead {
-            name: self.name.to_string(),
-            pid,
-        }
-    }
-
-    /// Brings what is known about the writer up to date.
     fn look_at_writer(&mut self) {
-        let oieb = self.shared.parts.segment.oieb();
-        // Acquire: pairs with the release when a writer leaves; its last frames are visible then.
-        let present = oieb.writer_pid.load(Ordering::Acquire);
-        match &self.writer {
-            WriterState::Seen(watch) if watch.pid() == present => {}
-            WriterState::Seen(watch) if present == 0 => {
-                self.writer = WriterState::Left { pid: watch.pid() }
-            }
-            WriterState::Awaited { written } if present == 0 => {
-                let has_been_here = oieb.payload_written_count.load(Ordering::Relaxed) != *written
-                    || oieb.metadata_written_bytes.load(Ordering::Relaxed) != 0;
-                if has_been_here {
-                    self.writer = WriterState::Left { pid: 0 };
-                }
-            }
-            WriterState::Left { .. } if present == 0 => {}
-            _ => self.writer = WriterState::Seen(Watch::new(present)),
+        let account = Arc::clone(&self.account);
+        if self.writer.look(account.parts.segment.oieb()) {
+            self.posts.settle(&account.parts.data);
+            self.posts.forget();
         }
     }
 
     /// Puts the buffer in order after a writer that died, perhaps in the middle of a frame; whether
-    /// it was still in its place. All that it posted has been read.
+    /// it was still in its place. All that it wrote has been read.
     fn recover_from(&mut self, pid: u64) -> bool {
-        let oieb = self.shared.parts.segment.oieb();
+        let oieb = self.oieb();
         // Acquire and release: another writer that finds 0 finds the rest in order.
         let taken =
             oieb.writer_pid
@@ -350,91 +327,98 @@ impl Reader {
         if taken.is_err() {
             return false;
         }
-        let ledger = self.shared.ledger();
-        oieb.payload_free_bytes
-            .store(self.capacity() - ledger.held(), Ordering::Relaxed);
-        drop(ledger);
+        self.account.write_off_unread();
         oieb.payload_write_pos
             .store(self.position, Ordering::Relaxed);
         oieb.payload_written_count
             .store(self.read_count, Ordering::Relaxed);
+        self.account.parts.data.drain();
         oieb.writer_pid.store(0, Ordering::Release);
         tracing::debug!(name = %self.name, pid, "put the buffer in order after a dead writer");
+        self.writer = WriterState::left(pid);
+        self.posts.forget();
+        self.unread = self.account.unread().unwrap_or(self.unread);
         true
     }
 
     /// The frame at the read position, if one is there.
+    #[inline]
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        let mut unread = self.unread()?;
         let mut skipped = false;
-        while unread > 0 {
-            let capacity = self.capacity();
-            let header =
-                Found::has_header(capacity, self.position).then(|| self.header(self.position));
-            match Found::at(capacity, self.position, header, unread) {
+        loop {
+            if self.unread.bytes == 0 {
+                self.unread = self.account.unread().map_err(|why| self.corrupt(why))?;
+                if self.unread.bytes == 0 {
+                    self.posts.nothing_there();
+                    return Ok(None);
+                }
+            }
+            let (capacity, position) = (self.capacity(), self.position);
+            let header = Found::has_header(capacity, position).then(|| self.header(position));
+            match Found::at(capacity, position, header, self.unread.bytes) {
                 Ok(Found::Frame { total }) => {
                     let sequence = header.map_or(0, |header| header.sequence);
-                    return self.take_frame(total, sequence).map(Some);
+                    return match self.check_sequence(sequence) {
+                        Ok(restarted) => Ok(Some(self.take_frame(total, sequence, restarted))),
+                        Err(error) => self.refuse(error),
+                    };
                 }
                 Ok(Found::Wrap { .. }) if skipped => {
-                    return Err(self.corrupt("a second wrap marker at the beginning".into()));
+                    let error = self.corrupt("a second wrap marker at the beginning");
+                    return self.refuse(error);
                 }
                 Ok(Found::Wrap { skipped: bytes }) => {
                     self.skip(bytes);
                     skipped = true;
-                    // Some writers account for the skipped bytes before their frame is there.
-                    unread = self.unread()?;
                 }
-                Err(bad) => return Err(self.bad_entry(bad)),
+                Err(bad) => return self.refuse(self.corrupt(bad)),
             }
         }
-        Ok(None)
     }
 
-    /// Bytes that are written and not read.
-    fn unread(&self) -> Result<u64> {
-        let ledger = self.shared.ledger();
-        // Acquire: pairs with the release subtraction when a frame is committed.
-        let free = self.shared.free_bytes().load(Ordering::Acquire);
-        let held = ledger.held();
-        self.capacity()
-            .checked_sub(free)
-            .and_then(|used| used.checked_sub(held))
-            .ok_or_else(|| {
-                let capacity = self.capacity();
-                self.corrupt(format!("{free} bytes free and {held} held, of {capacity}"))
-            })
+    /// What stands at the read position is not a frame: an error if it was posted, and the work of a
+    /// writer that died within it, or that has not done with it yet, if it was not.
+    #[cold]
+    fn refuse(&mut self, error: Error) -> Result<Option<Frame>> {
+        let account = &self.account;
+        let seen = account.unread().map_err(|why| self.corrupt(why))?;
+        if self.posts.vouch(&account.parts.data) {
+            return Err(error);
+        }
+        self.unread = Unread { bytes: 0, ..seen };
+        Ok(None)
     }
 
     fn header(&self, position: u64) -> Header {
         let mut bytes = [0; HEADER as usize];
-        self.shared.parts.segment.read_payload(position, &mut bytes);
+        self.segment().read_payload(position, &mut bytes);
         Header::from_bytes(bytes)
     }
 
     fn skip(&mut self, bytes: u64) {
-        let mut ledger = self.shared.ledger();
-        let freed = ledger.skip(bytes);
-        // The frame behind them may be held for long: a writer that waits can use these before.
-        self.shared.give_back(freed);
-        drop(ledger);
-        self.advance_to(0);
+        self.advance(bytes, 0);
+        self.publish();
+        self.account.skip(bytes);
     }
 
-    fn take_frame(&mut self, total: u64, sequence: u64) -> Result<Frame> {
-        let restarted = self.check_sequence(sequence)?;
+    fn take_frame(&mut self, total: u64, sequence: u64, restarted: bool) -> Frame {
         let offset = self.position;
-        let number = self.shared.ledger().hold(total);
-        self.advance_to(offset + total);
+        self.posts.frame_taken(&self.account.parts.data);
+        self.advance(total, offset + total);
+        let may_wait = self.may_wait(total);
+        if !may_wait {
+            self.publish();
+        }
+        let number = self.account.hold(total, may_wait);
         self.expected = sequence.wrapping_add(1);
-        Ok(Frame {
-            shared: Arc::clone(&self.shared),
+        Frame {
+            account: Arc::clone(&self.account),
             offset: offset + HEADER,
             length: (total - HEADER) as usize,
             sequence,
             restarted,
             number,
-        })
+        }
     }
 
     /// Whether the sequence began anew.
@@ -452,25 +436,49 @@ impl Reader {
         }
     }
 
-    fn advance_to(&mut self, position: u64) {
-        let oieb = self.shared.parts.segment.oieb();
-        self.position = position % self.capacity();
+    /// Goes on by an entry of `bytes`, to `position`.
+    fn advance(&mut self, bytes: u64, position: u64) {
+        self.unread.bytes -= bytes;
+        self.end_of_last = position;
+        self.position = if position == self.capacity() {
+            0
+        } else {
+            position
+        };
+        self.read_count = self.read_count.wrapping_add(1);
+    }
+
+    /// Whether the writer can wait to be told of a frame of `bytes` that was just read: it is at work
+    /// in a stream, and this reader knows of more to read.
+    fn may_wait(&mut self, bytes: u64) -> bool {
+        self.run += 1;
+        self.untold += bytes;
+        let may_wait = self.unread.bytes > 0
+            && self.run > STREAM
+            && self.untold < self.capacity() / BATCH
+            && self.account.writer_works();
+        if !may_wait {
+            self.untold = 0;
+        }
+        may_wait
+    }
+
+    /// Tells the writer how far this reader is; always before memory goes back, because some
+    /// writers tell from the position what is free.
+    fn publish(&self) {
+        let oieb = self.oieb();
         // The end is published as the end: a writer that leaves its own position there takes 0 for
         // a reader that has yet to begin, and would write behind the segment.
-        self.read_count = self.read_count.wrapping_add(1);
-        oieb.payload_read_pos.store(position, Ordering::Relaxed);
+        oieb.payload_read_pos
+            .store(self.end_of_last, Ordering::Relaxed);
         oieb.payload_read_count
             .store(self.read_count, Ordering::Relaxed);
     }
 
-    fn bad_entry(&self, bad: BadEntry) -> Error {
-        self.corrupt(bad.to_string())
-    }
-
-    fn corrupt(&self, what: String) -> Error {
+    fn corrupt(&self, what: impl ToString) -> Error {
         Error::Corrupt {
             name: self.name.to_string(),
-            what,
+            what: what.to_string(),
         }
     }
 }

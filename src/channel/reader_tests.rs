@@ -18,7 +18,7 @@ fn pair(label: &str, payload: usize) -> (Reader, crate::channel::Writer) {
 }
 
 fn oieb(reader: &Reader) -> &Oieb {
-    reader.shared.parts.segment.oieb()
+    reader.account.parts.segment.oieb()
 }
 
 fn next(reader: &mut Reader) -> Frame {
@@ -127,9 +127,9 @@ fn skipped_bytes_wake_a_waiting_writer_before_the_frame_behind_them_is_released(
     drop((next(&mut reader), next(&mut reader)));
     // 124 bytes are skipped.
     writer.write(&[3; 200]).unwrap();
-    reader.shared.parts.space.drain();
+    reader.account.parts.space.drain();
     let _held = next(&mut reader);
-    assert!(reader.shared.parts.space.try_wait(), "nobody was told");
+    assert!(reader.account.parts.space.try_wait(), "nobody was told");
     writer.set_write_timeout(Duration::ZERO);
     writer.write(&[4; 780]).unwrap();
 }
@@ -159,12 +159,107 @@ fn frames_may_outlive_their_reader_and_change_threads() {
 #[test]
 fn a_post_is_no_proof_of_a_frame() {
     let (mut reader, mut writer) = pair("spurious", 1024);
-    reader.shared.parts.data.post();
+    reader.account.parts.data.post();
     assert!(reader.read(SHORT).unwrap().is_none());
     writer.write(b"a").unwrap();
-    reader.shared.parts.data.post();
+    reader.account.parts.data.post();
     assert_eq!(next(&mut reader).to_vec(), b"a");
     assert!(reader.read(SHORT).unwrap().is_none());
+}
+
+#[test]
+fn a_frame_is_seen_before_its_post_and_the_post_ends_no_later_wait() {
+    let (mut reader, mut writer) = pair("early", 1024);
+    writer.write(b"seen").unwrap();
+    let data = &reader.account.parts.data;
+    assert!(data.try_wait());
+    assert_eq!(next(&mut reader).to_vec(), b"seen");
+    reader.account.parts.data.post();
+    let begun = Instant::now();
+    assert!(reader.read(SHORT).unwrap().is_none());
+    assert!(begun.elapsed() >= SHORT);
+    assert_eq!(reader.account.parts.data.value(), 0);
+}
+
+#[test]
+fn what_was_not_posted_is_an_error_only_when_it_is() {
+    let (mut reader, mut writer) = pair("unposted", 1024);
+    writer.loan(1).unwrap().commit_as(7).unwrap();
+    let data = &reader.account.parts.data;
+    assert!(data.try_wait());
+    assert!(
+        reader.read(SHORT).unwrap().is_none(),
+        "it may be in the making"
+    );
+    reader.account.parts.data.post();
+    for _ in 0..2 {
+        let error = reader.read(SHORT).unwrap_err();
+        assert!(matches!(error, Error::Sequence { got: 7, .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_semaphore_that_is_never_empty_holds_nothing_up() {
+    let (mut reader, mut writer) = pair("hostile", 256);
+    reader.account.parts.data.set_value(i32::MAX as u32);
+    reader.account.parts.space.set_value(i32::MAX as u32);
+    let begun = Instant::now();
+    assert!(reader.read(SHORT).unwrap().is_none());
+    writer.set_write_timeout(SHORT);
+    writer.write(&[1; 200]).unwrap();
+    let error = writer.write(&[1; 200]).unwrap_err();
+    assert!(matches!(error, Error::BufferFull { .. }), "{error}");
+    assert_eq!(next(&mut reader).to_vec(), [1; 200]);
+    assert!(begun.elapsed() < LONG / 4, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn in_a_stream_memory_goes_back_in_batches_and_at_the_end_at_once() {
+    let (mut reader, mut writer) = pair("batches", 64 * 1024);
+    let free = |reader: &Reader| oieb(reader).payload_free_bytes.load(Ordering::Relaxed);
+    let told = |reader: &Reader| oieb(reader).payload_read_count.load(Ordering::Relaxed);
+    let capacity = free(&reader);
+    let mut batched = 0;
+    for _ in 0..500 {
+        writer.write(&[1; 48]).unwrap();
+    }
+    for read in 1..=1000 {
+        let before = free(&reader);
+        drop(next(&mut reader));
+        // Whoever finds memory free finds the position that belongs to it.
+        let returned = free(&reader) - before;
+        assert!(returned == 0 || told(&reader) == read, "frame {read}");
+        batched += u64::from(returned == 0);
+        let unread = 64 * (writer.next_sequence() - 1 - read);
+        let kept_back = capacity - unread - free(&reader);
+        assert!(
+            kept_back < capacity / BATCH,
+            "{kept_back} bytes, frame {read}"
+        );
+        if read <= 500 {
+            writer.write(&[1; 48]).unwrap();
+        }
+    }
+    assert!(batched > 100, "{batched} of 1000 frames waited");
+    assert_eq!((told(&reader), free(&reader)), (1000, capacity));
+}
+
+#[test]
+fn a_writer_that_waits_is_told_of_each_frame() {
+    let (mut reader, mut writer) = pair("no-batches", 64 * 1024);
+    writer.set_write_timeout(Duration::ZERO);
+    let full = loop {
+        if let Err(error) = writer.write(&[1; 48]) {
+            break error;
+        }
+    };
+    assert!(matches!(full, Error::BufferFull { .. }), "{full}");
+    for _ in 0..2 * STREAM {
+        drop(next(&mut reader));
+    }
+    for _ in 0..2 * STREAM {
+        writer.write(&[1; 48]).unwrap();
+    }
 }
 
 #[test]
@@ -292,24 +387,24 @@ fn after_a_dead_writer_the_buffer_is_in_order() {
 }
 
 #[test]
-fn what_was_posted_just_before_the_end_is_read() {
+fn what_was_written_just_before_the_end_is_read() {
     let (mut reader, mut writer) = pair("just-before", 1024);
-    // Between the last look at the semaphore and the look at the writer.
+    // Between the last look at the free bytes and the look at the writer.
     writer.write(b"last").unwrap();
     let_writer_die(&reader, writer);
-    assert!(matches!(reader.look_around(), Ok(Look::Ready)));
-    assert_eq!(
-        reader.unread().unwrap(),
-        4 + HEADER,
-        "nothing was put in order yet"
-    );
+    let last = reader.look_around().unwrap().expect("it was written");
+    assert_eq!(last.to_vec(), b"last");
+    assert!(matches!(
+        reader.look_around(),
+        Err(Error::WriterDead { .. })
+    ));
 }
 
 #[test]
 fn what_was_posted_elsewhere_is_read_when_its_writer_has_left() {
     let (mut reader, mut writer) = pair("elsewhere", 1024);
     writer.write(b"lost").unwrap();
-    assert!(reader.shared.parts.data.try_wait());
+    assert!(reader.account.parts.data.try_wait());
     drop(writer);
     assert_eq!(next(&mut reader).to_vec(), b"lost");
 }
@@ -382,7 +477,7 @@ fn metadata_with_a_wrong_length_is_corrupt() {
     assert_eq!(reader.metadata().unwrap(), None);
     writer.set_metadata(&[7; 56]).unwrap();
     assert_eq!(reader.metadata().unwrap().unwrap(), [7; 56]);
-    let segment = &reader.shared.parts.segment;
+    let segment = &reader.account.parts.segment;
     for length in [0, 57, u64::MAX] {
         segment.write_metadata(0, &length.to_le_bytes());
         assert!(
@@ -406,7 +501,7 @@ fn metadata_with_a_wrong_length_is_corrupt() {
 fn a_header_of_no_bytes_is_not_a_wrap_marker() {
     let (mut reader, mut writer) = pair("empty", 1024);
     writer.write(&[1; 10]).unwrap();
-    let segment = &reader.shared.parts.segment;
+    let segment = &reader.account.parts.segment;
     segment.write_payload(
         0,
         &Header {
@@ -427,10 +522,10 @@ fn a_second_wrap_marker_is_corrupt() {
     let (mut reader, mut writer) = pair("two-wraps", 256);
     writer.write(&[1; 112]).unwrap();
     drop(next(&mut reader));
-    let segment = &reader.shared.parts.segment;
+    let segment = &reader.account.parts.segment;
     segment.zero_payload(0, 256);
     oieb(&reader).payload_free_bytes.store(0, Ordering::Relaxed);
-    reader.shared.parts.data.post();
+    reader.account.parts.data.post();
     let error = reader.read(SHORT).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     // The first one was followed, to an entry that says the same.
@@ -449,7 +544,7 @@ proptest! {
         let (mut reader, mut writer) = pair("any-bytes", 256);
         writer.write(&[1; 50]).unwrap();
         {
-            let segment = &reader.shared.parts.segment;
+            let segment = &reader.account.parts.segment;
             segment.write_payload(0, &payload);
             if let Some((size, sequence)) = entry {
                 segment.write_payload(0, &Header { size, sequence }.to_bytes());
@@ -459,7 +554,7 @@ proptest! {
                 unsafe { *segment.mapping().as_ptr().add(*offset) = *byte };
             }
         }
-        (0..posts).for_each(|_| reader.shared.parts.data.post());
+        (0..posts).for_each(|_| reader.account.parts.data.post());
         for _ in 0..6 {
             // Every outcome is fine but a panic, a hang or an access outside the mapping.
             if let Ok(Some(frame)) = reader.read(Duration::from_micros(100)) {

@@ -87,6 +87,44 @@ fn what_no_wait_can_place_is_refused_with_the_number() {
 }
 
 #[test]
+fn on_an_empty_ring_a_frame_beyond_the_hot_part_goes_to_the_beginning() {
+    let capacity = 4 * HOT;
+    let find_in_empty = |position, size| Placement::find_in_empty(capacity, position, size);
+    let near = HOT - 100 - HEADER;
+    assert_eq!(
+        find_in_empty(near, 100),
+        find(capacity, near, 100),
+        "still hot"
+    );
+    let early = find_in_empty(near, 101).unwrap();
+    assert_eq!((early.skipped, early.offset), (capacity - near, 0));
+    assert!(early.has_marker() && early.needed() <= capacity);
+    assert_eq!(early.next_position(capacity), 101 + HEADER);
+    // It would reach into what it skips.
+    assert_eq!(find_in_empty(near, HOT), find(capacity, near, HOT));
+    // It has to wrap in any case, or fits nowhere.
+    let last = capacity - 64;
+    assert_eq!(find_in_empty(last, 100), find(capacity, last, 100));
+    assert_eq!(
+        find_in_empty(last, capacity),
+        find(capacity, last, capacity)
+    );
+}
+
+#[test]
+fn what_is_put_together_goes_back_at_once() {
+    let mut ledger = Ledger::default();
+    let (first, second, third) = (ledger.hold(10), ledger.hold(20), ledger.hold(30));
+    ledger.set_batching(true);
+    assert_eq!((ledger.release(first), ledger.release(second)), (0, 0));
+    assert_eq!(ledger.held(), 60, "the writer does not have it yet");
+    assert_eq!(ledger.flush(), 30);
+    assert_eq!(ledger.flush(), 0);
+    ledger.set_batching(false);
+    assert_eq!((ledger.release(third), ledger.held()), (30, 0));
+}
+
+#[test]
 fn entries_are_told_apart_and_checked() {
     let at = |position, header, unread| Found::at(1024, position, header, unread);
     let header = |size, sequence| Some(Header { size, sequence });

@@ -1,17 +1,38 @@
-//! Waiting for a semaphore, with a look around every now and then.
+//! Waiting for what another process does: spinning, then sleeping, looking around between.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::sys::semaphore::Semaphore;
-
 /// How long a wait sleeps before it looks around: a peer's death is noticed within twice this.
 pub(crate) const TICK: Duration = Duration::from_millis(80);
 
-/// How many looks at the semaphore lie between two looks at the clock.
-const SPINS_PER_CLOCK: u32 = 64;
+/// How many looks lie between two looks at the clock.
+const SPINS_PER_CLOCK: u32 = 32;
 
-/// What a waiting side does until its semaphore is posted.
+/// How often one side looks at what the other one changes: each look takes the memory from its
+/// cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// The other side has nothing else to do: as soon as can be.
+    Eager,
+    /// The other side is at work, and goes on faster the less it is disturbed: some 300 nanoseconds
+    /// between two looks.
+    Patient,
+}
+
+impl Pace {
+    fn pauses(self) -> u32 {
+        match self {
+            Pace::Eager => 1,
+            Pace::Patient => 32,
+        }
+    }
+}
+
+/// What is left of a spin that has not paid for long: one part in so many.
+const LEAST: u32 = 32;
+
+/// What a waiting side does until the other one has done its part.
 ///
 /// A post costs no system call unless somebody sleeps, so the waiting side alone decides how fast
 /// an answer is seen: some 75 microseconds after a sleep, well under one after a spin.
@@ -20,34 +41,21 @@ const SPINS_PER_CLOCK: u32 = 64;
 pub enum WaitStrategy {
     /// Sleep at once.
     Block,
-    /// Look at the semaphore for so long, then sleep. Where this process may use only one CPU,
-    /// sleep at once: the peer could not run meanwhile. 80 milliseconds is the most: a spin does not
-    /// see that the peer has died.
+    /// Look for so long at most, then sleep. Waits that spin in vain make the next spin shorter, up
+    /// to a thirty-second part; one that would have paid makes it as long as it may be. Where this
+    /// process may use only one CPU, sleep at once: the peer could not run meanwhile. 80
+    /// milliseconds is the most: a spin does not see that the peer has died.
     SpinThenBlock(Duration),
+    /// Never sleep: the fastest answer, for a whole CPU. Where this process may use only one,
+    /// the peer is let run between two looks.
+    BusyPoll,
 }
 
 impl Default for WaitStrategy {
-    /// Spin for 50 microseconds, then block.
+    /// Spin for 250 microseconds, then block.
     fn default() -> Self {
-        WaitStrategy::SpinThenBlock(Duration::from_micros(50))
+        WaitStrategy::SpinThenBlock(Duration::from_micros(250))
     }
-}
-
-impl WaitStrategy {
-    fn spin_time(self) -> Duration {
-        match self {
-            WaitStrategy::SpinThenBlock(time) if !single_cpu() => time.min(TICK),
-            _ => Duration::ZERO,
-        }
-    }
-}
-
-/// What a look around while waiting has found.
-pub(crate) enum Look {
-    /// Nothing new.
-    KeepWaiting,
-    /// What the semaphore stands for is there, posted or not.
-    Ready,
 }
 
 /// The end of a wait; the clock is not looked at before it must be.
@@ -71,50 +79,109 @@ impl Deadline {
     }
 }
 
-/// Takes one post of `semaphore`, waiting for it until `deadline`; whether there was one.
-///
-/// `look` is called before the first sleep, at least once in any case, and between sleeps.
-pub(crate) fn acquire<E>(
-    semaphore: &Semaphore,
+/// How one side waits, and what it has learned from its waits.
+#[derive(Debug)]
+pub(crate) struct Waiter {
     strategy: WaitStrategy,
-    deadline: Deadline,
-    mut look: impl FnMut() -> Result<Look, E>,
-) -> Result<bool, E> {
-    if spin(semaphore, strategy, deadline) {
-        return Ok(true);
+    /// How long the next spin may take.
+    spin: Duration,
+    /// When the last one began.
+    spun_since: Instant,
+}
+
+impl Waiter {
+    pub(crate) fn new(strategy: WaitStrategy) -> Waiter {
+        Waiter {
+            strategy,
+            spin: strategy.longest_spin(),
+            spun_since: Instant::now(),
+        }
     }
-    loop {
-        if let Look::Ready = look()? {
-            return Ok(true);
+
+    /// Waits differently from now on; what was learned stays if nothing changes.
+    pub(crate) fn set_strategy(&mut self, strategy: WaitStrategy) {
+        if self.strategy != strategy {
+            *self = Waiter::new(strategy);
         }
-        let left = deadline.left();
-        if semaphore.wait(left.min(TICK)) {
-            return Ok(true);
+    }
+
+    /// Looks whether a wait `is_over`, as long as the strategy says; whether it is.
+    pub(crate) fn spin(
+        &mut self,
+        deadline: Deadline,
+        pace: Pace,
+        is_over: impl FnMut() -> bool,
+    ) -> bool {
+        let begun = Instant::now();
+        let is_over = spin(begun, self.spin.min(deadline.left()), pace, is_over);
+        if is_over {
+            self.learn(true);
         }
-        if left.is_zero() {
-            return Ok(false);
+        self.spun_since = begun;
+        is_over
+    }
+
+    /// After a spin in vain: has `sleep` sleep up to the time that it is given and say whether it
+    /// was woken, unless the strategy is never to sleep.
+    pub(crate) fn sleep(
+        &mut self,
+        deadline: Deadline,
+        sleep: impl FnOnce(Duration) -> bool,
+    ) -> bool {
+        if self.strategy == WaitStrategy::BusyPoll {
+            return false;
+        }
+        let woken = sleep(deadline.left().min(TICK));
+        // Would a longer spin have seen it?
+        self.learn(woken && self.spun_since.elapsed() < self.strategy.longest_spin());
+        woken
+    }
+
+    /// Makes the next spin as long as one that pays, or shorter.
+    fn learn(&mut self, pays: bool) {
+        let longest = self.strategy.longest_spin();
+        self.spin = if pays {
+            longest
+        } else {
+            (self.spin / 2).max(longest / LEAST)
+        };
+    }
+}
+
+impl WaitStrategy {
+    fn longest_spin(self) -> Duration {
+        match self {
+            WaitStrategy::BusyPoll => TICK,
+            WaitStrategy::SpinThenBlock(time) if !single_cpu() => time.min(TICK),
+            WaitStrategy::SpinThenBlock(_) | WaitStrategy::Block => Duration::ZERO,
         }
     }
 }
 
-/// Takes one post of `semaphore` without sleeping, as long as the strategy says; whether there was
-/// one.
-pub(crate) fn spin(semaphore: &Semaphore, strategy: WaitStrategy, deadline: Deadline) -> bool {
-    let time = strategy.spin_time().min(deadline.left());
+/// Looks whether a wait `is_over` for `time` from `begun`; whether it is.
+fn spin(begun: Instant, time: Duration, pace: Pace, mut is_over: impl FnMut() -> bool) -> bool {
     if time.is_zero() {
-        return semaphore.try_wait();
+        return is_over();
     }
-    let begun = Instant::now();
     loop {
         for _ in 0..SPINS_PER_CLOCK {
-            if semaphore.try_wait() {
+            if is_over() {
                 return true;
             }
-            std::hint::spin_loop();
+            (0..pace.pauses()).for_each(|_| pause());
         }
         if begun.elapsed() >= time {
             return false;
         }
+    }
+}
+
+/// Lets a moment pass between two looks.
+fn pause() {
+    if single_cpu() {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
     }
 }
 
@@ -126,75 +193,103 @@ fn single_cpu() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::name::semaphore_path;
+    use std::cell::Cell;
 
-    fn semaphore(label: &str) -> Semaphore {
-        let name = format!("zb-test-wait-{label}-{}", std::process::id());
-        let semaphore = Semaphore::create(&name, semaphore_path(&name)).unwrap();
-        semaphore.id().unlink(&semaphore_path(&name)).unwrap();
-        semaphore
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn far() -> Deadline {
+        Deadline::after(LONG)
     }
 
-    fn never(_: ()) -> Result<Look, ()> {
-        Ok(Look::KeepWaiting)
+    /// A turn in which nothing happens until `woken_after` the sleep has begun; how long the next
+    /// spin may take then.
+    fn next_spin(waiter: &mut Waiter, woken: bool) -> Duration {
+        assert!(!waiter.spin(far(), Pace::Eager, || false));
+        waiter.sleep(far(), |_| woken);
+        waiter.spin
     }
 
     #[test]
-    fn a_post_ends_the_wait_in_every_strategy() {
-        let semaphore = semaphore("post");
-        for strategy in [WaitStrategy::Block, WaitStrategy::default()] {
-            std::thread::scope(|scope| {
-                let waiting = scope.spawn(|| {
-                    let deadline = Deadline::after(Duration::from_secs(10));
-                    acquire(&semaphore, strategy, deadline, || never(()))
-                });
-                semaphore.post();
-                assert_eq!(waiting.join().unwrap(), Ok(true));
-            });
+    fn what_is_over_is_seen_in_every_strategy() {
+        for strategy in [
+            WaitStrategy::Block,
+            WaitStrategy::default(),
+            WaitStrategy::BusyPoll,
+        ] {
+            assert!(Waiter::new(strategy).spin(far(), Pace::Eager, || true));
         }
     }
 
     #[test]
-    fn a_spin_ends_before_a_death_would_go_unnoticed() {
-        let semaphore = semaphore("spin");
-        let begun = Instant::now();
-        let long = Duration::from_secs(5);
-        let strategy = WaitStrategy::SpinThenBlock(long);
-        let waited = acquire(&semaphore, strategy, Deadline::after(long), || Err("dead"));
-        assert_eq!(waited, Err("dead"));
-        assert!(begun.elapsed() < long / 2, "{:?}", begun.elapsed());
+    fn a_block_does_not_spin_and_a_busy_poll_does_not_sleep() {
+        let looks = Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            false
+        };
+        assert!(!Waiter::new(WaitStrategy::Block).spin(far(), Pace::Eager, look));
+        assert_eq!(looks.get(), 1);
+        let mut busy = Waiter::new(WaitStrategy::BusyPoll);
+        assert!(!busy.sleep(far(), |_| panic!("it slept")));
     }
 
     #[test]
-    fn looks_are_taken_in_every_wait_and_end_it() {
-        let semaphore = semaphore("look");
-        let mut looks = 0;
-        let waited = acquire(
-            &semaphore,
-            WaitStrategy::Block,
-            Deadline::after(TICK * 3),
-            || {
-                looks += 1;
-                never(())
-            },
-        );
-        assert_eq!(waited, Ok(false));
-        assert!((3..=5).contains(&looks), "{looks} looks");
+    fn a_spin_ends_before_a_death_would_go_unnoticed() {
+        for strategy in [WaitStrategy::SpinThenBlock(LONG), WaitStrategy::BusyPoll] {
+            let begun = Instant::now();
+            assert!(!Waiter::new(strategy).spin(far(), Pace::Eager, || false));
+            assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
+        }
+    }
 
-        let mut looks = 0;
-        let at_once = Deadline::after(Duration::ZERO);
-        let waited = acquire(&semaphore, WaitStrategy::default(), at_once, || {
-            looks += 1;
-            never(())
-        });
-        assert_eq!((waited, looks), (Ok(false), 1));
+    #[test]
+    fn a_spin_ends_at_the_deadline() {
+        let begun = Instant::now();
+        let soon = Deadline::after(Duration::from_millis(1));
+        let mut waiter = Waiter::new(WaitStrategy::SpinThenBlock(LONG));
+        assert!(!waiter.spin(soon, Pace::Patient, || false));
+        assert!(begun.elapsed() >= Duration::from_millis(1));
+        let never = Deadline::after(Duration::ZERO);
+        assert!(waiter.sleep(never, |time| time.is_zero()));
+    }
 
-        let long = Deadline::after(Duration::from_secs(60));
-        let waited = acquire(&semaphore, WaitStrategy::Block, long, || Err("dead"));
-        assert_eq!(waited, Err("dead"));
-        let waited = acquire(&semaphore, WaitStrategy::Block, long, || {
-            Ok::<_, ()>(Look::Ready)
+    #[test]
+    fn spins_in_vain_become_shorter_and_one_that_would_have_paid_makes_them_long_again() {
+        if single_cpu() {
+            return;
+        }
+        let longest = Duration::from_millis(64);
+        let mut waiter = Waiter::new(WaitStrategy::SpinThenBlock(longest));
+        assert_eq!(next_spin(&mut waiter, false), longest / 2);
+        assert_eq!(next_spin(&mut waiter, false), longest / 4);
+        for _ in 0..10 {
+            next_spin(&mut waiter, false);
+        }
+        assert_eq!(waiter.spin, longest / LEAST);
+        assert_eq!(next_spin(&mut waiter, true), longest, "woken soon after");
+        next_spin(&mut waiter, false);
+        assert!(waiter.spin(far(), Pace::Eager, || true));
+        assert_eq!(waiter.spin, longest);
+    }
+
+    #[test]
+    fn a_sleep_is_no_longer_than_a_tick() {
+        let mut waiter = Waiter::new(WaitStrategy::Block);
+        assert!(!waiter.spin(far(), Pace::Eager, || false));
+        waiter.sleep(far(), |time| {
+            assert_eq!(time, TICK);
+            false
         });
-        assert_eq!(waited, Ok(true));
+    }
+
+    #[test]
+    fn setting_the_same_strategy_again_forgets_nothing() {
+        let mut waiter = Waiter::new(WaitStrategy::BusyPoll);
+        next_spin(&mut waiter, false);
+        let strategy = WaitStrategy::SpinThenBlock(Duration::from_millis(64));
+        waiter.set_strategy(strategy);
+        let shorter = next_spin(&mut waiter, false);
+        waiter.set_strategy(strategy);
+        assert_eq!(waiter.spin, shorter);
     }
 }

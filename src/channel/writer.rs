@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::attachment::Attachment;
 use super::layout::{METADATA_PREFIX, Segment};
-use super::ring::{Header, Placement};
-use super::wait::{self, Deadline, WaitStrategy};
+use super::ring::{HOT, Header, Placement};
+use super::sys::prefetch;
+use super::wait::{Deadline, Pace, WaitStrategy, Waiter};
 use super::{BufferName, Error, Loan, Result};
 
 /// How long a write waits for space unless told otherwise.
@@ -14,6 +15,13 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many loans lie between two drains of a space semaphore that nobody waits for.
 const DRAIN_INTERVAL: u64 = 256;
+
+/// A frame of so many bytes is looked for a better place, wherever it would be.
+const LARGE: u64 = 32 * 1024;
+
+/// How many cache lines of a frame are asked for before it is written.
+const PREFETCHED_LINES: usize = 2;
+const CACHE_LINE: usize = 64;
 
 /// The writer of a buffer that a [`Reader`](super::Reader) has made.
 ///
@@ -43,8 +51,12 @@ pub struct Writer {
     position: u64,
     written_count: u64,
     sequence: u64,
+    /// Free bytes when they were last looked at, less what was written since: there may be more.
+    free: u64,
+    /// Whether the reader has given something back since the frame before the last one.
+    reader_works: bool,
     write_timeout: Duration,
-    strategy: WaitStrategy,
+    waiter: Waiter,
     /// Loans made since attaching.
     loans: u64,
 }
@@ -77,8 +89,10 @@ impl Writer {
             position: position % capacity,
             written_count,
             sequence: 1,
+            free: 0,
+            reader_works: false,
             write_timeout: WRITE_TIMEOUT,
-            strategy: WaitStrategy::default(),
+            waiter: Waiter::new(WaitStrategy::default()),
             loans: 0,
         })
     }
@@ -100,7 +114,7 @@ impl Writer {
 
     /// How a write waits for space; [`WaitStrategy::default`] unless set.
     pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
-        self.strategy = strategy;
+        self.waiter.set_strategy(strategy);
     }
 
     /// The sequence number of the next frame; the first is 1.
@@ -184,23 +198,54 @@ impl Writer {
                 name: self.name.to_string(),
             });
         }
-        let (capacity, size) = (self.segment().capacity(), length as u64);
-        let placement = Placement::find(capacity, self.position, size).map_err(|needed| {
-            Error::FrameTooLarge {
-                name: self.name.to_string(),
-                size,
-                needed,
-                capacity,
-            }
-        })?;
+        self.prefetch();
         if self.attachment.reader_has_left() {
             return Err(self.attachment.reader_dead());
         }
         self.keep_up()?;
-        if self.free_bytes()? < placement.needed() {
-            self.wait_for_space(placement.needed(), timeout)?;
+        let placement = self.place(length as u64)?;
+        if self.free < placement.needed() {
+            self.refresh_free()?;
+            if self.free < placement.needed() {
+                self.wait_for_space(placement.needed(), timeout)?;
+            }
         }
         Ok(placement)
+    }
+
+    /// Where a frame of `size` bytes goes.
+    fn place(&mut self, size: u64) -> Result<Placement> {
+        let capacity = self.segment().capacity();
+        // A look that the memory behind the hot part costs anyway.
+        let leaves_hot = self.position.saturating_add(size) > HOT;
+        let is_due = leaves_hot && (self.position <= HOT || size >= LARGE);
+        if is_due {
+            self.refresh_free()?;
+        }
+        let found = if is_due && self.free == capacity {
+            Placement::find_in_empty(capacity, self.position, size)
+        } else {
+            Placement::find(capacity, self.position, size)
+        };
+        found.map_err(|needed| Error::FrameTooLarge {
+            name: self.name.to_string(),
+            size,
+            needed,
+            capacity,
+        })
+    }
+
+    /// Has the processor take what the next frame changes from the reader's cache, all at once.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        let oieb = self.segment().oieb();
+        prefetch::for_writing((&raw const oieb.payload_free_bytes).cast());
+        prefetch::for_writing((&raw const oieb.payload_written_count).cast());
+        // Most frames stand at the position; beyond the end, a prefetch is for nothing.
+        let frame = self.segment().payload(self.position, 0);
+        for line in 0..PREFETCHED_LINES {
+            prefetch::for_writing(frame.wrapping_add(line * CACHE_LINE));
+        }
     }
 
     /// Waits until all that was ever written has been read and given back.
@@ -246,7 +291,9 @@ impl Writer {
             self.attachment.check()?;
         }
         // One that dies does so at any time, and a large buffer takes long to fill.
-        self.attachment.check_now_and_then()?;
+        if !self.reader_works {
+            self.attachment.check_now_and_then()?;
+        }
         // It grows by one a frame, and must not reach its largest value.
         if self.loans.is_multiple_of(DRAIN_INTERVAL) {
             self.attachment.parts.space.drain();
@@ -254,7 +301,8 @@ impl Writer {
         Ok(())
     }
 
-    fn free_bytes(&self) -> Result<u64> {
+    /// Looks how many bytes are free.
+    fn refresh_free(&mut self) -> Result<()> {
         let capacity = self.segment().capacity();
         // Acquire: pairs with the release addition when the reader gives memory back.
         let free = self
@@ -269,34 +317,40 @@ impl Writer {
                 what,
             });
         }
-        Ok(free)
+        self.free = free;
+        Ok(())
     }
 
+    #[cold]
     fn wait_for_space(&mut self, needed: u64, timeout: Duration) -> Result<()> {
         let deadline = Deadline::after(timeout);
         loop {
-            // Drained before the test, never between test and wait: a post that comes after the
-            // test ends the wait.
+            let oieb = self.attachment.parts.segment.oieb();
+            let is_over = || {
+                oieb.payload_free_bytes.load(Ordering::Relaxed) >= needed
+                    || oieb.reader_pid.load(Ordering::Relaxed) == 0
+            };
+            let spun = self.waiter.spin(deadline, Pace::Patient, is_over);
+            // Drained before the test, never between test and sleep: a post that comes after the
+            // test ends the sleep.
             self.attachment.parts.space.drain();
-            let free = self.free_bytes()?;
-            if free >= needed {
+            self.refresh_free()?;
+            if self.free >= needed {
                 return Ok(());
             }
-            if wait::spin(&self.attachment.parts.space, self.strategy, deadline) {
-                continue;
-            }
             self.attachment.check()?;
-            let left = deadline.left();
-            if left.is_zero() {
-                let (name, waited) = (self.name.to_string(), timeout);
+            if deadline.left().is_zero() {
                 return Err(Error::BufferFull {
-                    name,
+                    name: self.name.to_string(),
                     needed,
-                    free,
-                    waited,
+                    free: self.free,
+                    waited: timeout,
                 });
             }
-            self.attachment.parts.space.wait(left.min(wait::TICK));
+            if !spun {
+                let space = &self.attachment.parts.space;
+                self.waiter.sleep(deadline, |time| space.wait(time));
+            }
         }
     }
 
@@ -319,14 +373,22 @@ impl Writer {
         let entries = 1 + u64::from(placement.skipped > 0);
         let written_count = self.written_count.wrapping_add(entries);
         // Release: header and data are there before they are seen to be; pairs with the acquire
-        // load in `Reader::unread`.
-        oieb.payload_free_bytes
-            .fetch_sub(placement.needed(), Ordering::Release);
+        // load in `Account::unread`. Acquire: as in `refresh_free`.
+        let free = oieb
+            .payload_free_bytes
+            .fetch_sub(placement.needed(), Ordering::AcqRel);
         oieb.payload_write_pos.store(position, Ordering::Relaxed);
         oieb.payload_written_count
             .store(written_count, Ordering::Release);
         self.attachment.post_data();
 
+        self.reader_works = free != self.free;
+        // What a peer has made of it is found to be wrong when it is next looked at.
+        self.free = if free > capacity {
+            0
+        } else {
+            free.saturating_sub(placement.needed())
+        };
         self.position = position;
         self.written_count = written_count;
         self.sequence = sequence.wrapping_add(1);

@@ -169,6 +169,9 @@ impl DuplexClient {
             self.early = Some(frame);
             return Err(failed);
         }
+        if self.next_answer == self.requests.next_sequence() {
+            self.requests.prefetch();
+        }
         Ok(Some(Response {
             sequence,
             data: frame,

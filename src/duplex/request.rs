@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::session::Stop;
 use super::{DuplexError, Result};
-use crate::channel::{self, Deadline, Error, Frame, Loan, TICK, Writer};
+use crate::channel::{self, Error, Frame, Loan, TICK, Writer};
 
 /// Any error of a handler.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
@@ -28,9 +28,8 @@ pub(crate) struct Responder<'r> {
 impl<'r> Responder<'r> {
     /// Memory for a response, waiting for it no longer than the server lives.
     pub(crate) fn loan(self, length: usize) -> channel::Result<Loan<'r>> {
-        let deadline = Deadline::after(self.timeout);
+        let mut left = self.timeout;
         loop {
-            let left = deadline.left();
             match self.writer.reserve(length, left.min(TICK)) {
                 Ok(placement) => {
                     return Ok(Loan {
@@ -42,6 +41,7 @@ impl<'r> Responder<'r> {
                 Err(Error::BufferFull { .. }) if left > TICK && !self.stop.is_requested() => {}
                 Err(error) => return Err(error),
             }
+            left = left.saturating_sub(TICK);
         }
     }
 }

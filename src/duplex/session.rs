@@ -259,6 +259,7 @@ where
         let channel = self.name.as_str();
         match self.responses.as_mut() {
             Some(writer) if self.has_begun => {
+                writer.prefetch();
                 let responder = Responder {
                     writer,
                     timeout: self.options.write_timeout,
@@ -299,6 +300,8 @@ where
     let reply = catch_unwind(AssertUnwindSafe(|| handler(&request)))
         .map_err(|panic| failed(panic_message(&*panic)))?
         .map_err(|error| failed(error.to_string()))?;
+    // Before the answer: the client that has it may send at once, and finds nobody at work there.
+    drop(request.frame);
     match reply.0 {
         Content::InPlace(reply) => reply.loan.commit_as(sequence)?,
         Content::Bytes(bytes) => {

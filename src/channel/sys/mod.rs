@@ -2,8 +2,10 @@
 //!
 //! Nothing here knows the protocol; everything unsafe that talks to the system is here.
 
+pub(crate) mod clock;
 pub(crate) mod file;
 pub(crate) mod lock;
+pub(crate) mod prefetch;
 pub(crate) mod process;
 pub(crate) mod semaphore;
 pub(crate) mod shm;

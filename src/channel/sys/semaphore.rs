@@ -19,6 +19,9 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
+/// The most that a drain takes: some milliseconds' worth.
+const DRAINED_AT_ONCE: u32 = 1 << 18;
+
 /// An open named semaphore. It is closed, not removed, when dropped.
 #[derive(Debug)]
 pub(crate) struct Semaphore {
@@ -105,19 +108,34 @@ impl Semaphore {
         }
     }
 
-    /// Takes all there is.
+    /// Takes what there is, a great many at most: a value that no honest peer makes must not hold
+    /// this side up.
     pub(crate) fn drain(&self) {
-        while self.try_wait() {}
+        for _ in 0..DRAINED_AT_ONCE {
+            if !self.try_wait() {
+                return;
+            }
+        }
     }
 
     /// The value at this moment.
-    #[cfg(test)]
     pub(crate) fn value(&self) -> u32 {
         let mut value: c_int = 0;
         // SAFETY: `handle` is an open semaphore, `value` is ours to be written.
         let result = unsafe { libc::sem_getvalue(self.handle.as_ptr(), &mut value) };
         assert_eq!(result, 0);
         value.try_into().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+impl Semaphore {
+    /// Sets the value, as a peer can that writes into the file.
+    pub(crate) fn set_value(&self, value: u32) {
+        use std::os::unix::fs::FileExt;
+        let file = fs::File::options().write(true).open(&self.path).unwrap();
+        // glibc keeps the value in the lower half of the first eight bytes.
+        file.write_at(&value.to_le_bytes(), 0).unwrap();
     }
 }
 
@@ -185,6 +203,16 @@ mod tests {
 
     fn unlink(semaphore: &Semaphore) {
         semaphore.id.unlink(&semaphore.path).unwrap();
+    }
+
+    #[test]
+    fn a_post_at_the_largest_value_changes_nothing() {
+        let (_, semaphore) = create("largest");
+        semaphore.set_value(i32::MAX as u32);
+        semaphore.post();
+        assert_eq!(semaphore.value(), i32::MAX as u32);
+        assert!(semaphore.try_wait());
+        unlink(&semaphore);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::fcntl::{AT_FDCWD, AtFlags, posix_fallocate};
 use nix::unistd::linkat;
 
@@ -50,6 +50,14 @@ impl Mapping {
             id: FileId::of_metadata(&metadata),
             modified: metadata.modified().ok(),
         })
+    }
+
+    /// Has all of it mapped now, so that no first touch of a page costs time later.
+    pub(crate) fn prefault(&self) {
+        if let Err(error) = self.map.advise(Advice::PopulateWrite) {
+            // Before Linux 5.14. The pages come one by one, as they are touched.
+            tracing::debug!(%error, "not prefaulted");
+        }
     }
 
     /// The address of the first byte. The mapping is page-aligned.
