@@ -1,6 +1,6 @@
 //! The bytes of a ring between its reader and its writer: who has which.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::owner::Parts;
@@ -11,9 +11,11 @@ use super::ring::Ledger;
 pub(crate) struct Account {
     pub(crate) parts: Arc<Parts>,
     ledger: Mutex<Ledger>,
-    /// What was free after memory was last given back.
-    given: AtomicU64,
-    /// Whether the writer had used some of it when more was given back.
+    /// Bytes that were ever given back.
+    returned: AtomicU64,
+    /// The mark (see [`Unread`]) when memory was last given back.
+    mark: AtomicU64,
+    /// Whether the writer had written since the time before.
     writer_works: AtomicBool,
     interrupted: AtomicBool,
 }
@@ -23,8 +25,15 @@ pub(crate) struct Account {
 pub(crate) struct Unread {
     /// Bytes that are written and not read.
     pub(crate) bytes: u64,
-    /// The free bytes from which that was told: other ones mean that something has happened.
-    pub(crate) free: u64,
+    /// Free bytes less those that were ever given back: what only the writer changes.
+    mark: u64,
+}
+
+impl Unread {
+    /// Nothing, until the writer writes something.
+    pub(crate) fn nothing(self) -> Unread {
+        Unread { bytes: 0, ..self }
+    }
 }
 
 /// Free and held bytes that make more than there are.
@@ -39,11 +48,20 @@ pub(crate) struct Overdrawn {
 impl Account {
     pub(crate) fn new(parts: Arc<Parts>) -> Account {
         Account {
-            given: AtomicU64::new(parts.segment.capacity()),
+            returned: AtomicU64::new(0),
+            mark: AtomicU64::new(parts.segment.capacity()),
             writer_works: AtomicBool::new(false),
             parts,
             ledger: Mutex::default(),
             interrupted: AtomicBool::new(false),
+        }
+    }
+
+    /// Before anything was written.
+    pub(crate) fn untouched(&self) -> Unread {
+        Unread {
+            bytes: 0,
+            mark: self.parts.segment.capacity(),
         }
     }
 
@@ -56,7 +74,10 @@ impl Account {
         capacity
             .checked_sub(free)
             .and_then(|used| used.checked_sub(held))
-            .map(|bytes| Unread { bytes, free })
+            .map(|bytes| Unread {
+                bytes,
+                mark: self.mark_of(free),
+            })
             .ok_or(Overdrawn {
                 free,
                 held,
@@ -64,10 +85,17 @@ impl Account {
             })
     }
 
-    /// Whether anything has happened since `unread` was told.
+    /// Whether the writer has done anything since `unread` was told, or the reader is interrupted.
+    /// Memory that is being given back at this moment may look like it.
     #[inline]
     pub(crate) fn has_changed(&self, unread: Unread) -> bool {
-        self.free_bytes().load(Ordering::Relaxed) != unread.free || self.is_interrupted()
+        let free = self.free_bytes().load(Ordering::Relaxed);
+        self.mark_of(free) != unread.mark || self.is_interrupted()
+    }
+
+    #[inline]
+    fn mark_of(&self, free: u64) -> u64 {
+        free.wrapping_sub(self.returned.load(Ordering::Relaxed))
     }
 
     /// Enters a frame of `bytes` that was read; its number is for [`Account::release`]. Whether it
@@ -114,21 +142,31 @@ impl Account {
 
     /// Called with the ledger locked, so that `free + held` is right whenever it is not.
     fn give_back(&self, bytes: u64) {
-        if bytes > 0 {
-            // Release: what was read is read before the writer may overwrite it; pairs with the
-            // acquire load in `Writer::refresh_free`, and with its subtraction.
-            let free = self.free_bytes().fetch_add(bytes, Ordering::SeqCst);
-            let given = self.given.load(Ordering::Relaxed);
-            self.writer_works.store(given != free, Ordering::Relaxed);
-            self.given
-                .store(free.wrapping_add(bytes), Ordering::Relaxed);
-            // A post that nobody has taken does for this as well: whoever takes it looks at the free
-            // bytes afterwards. That needs the look at the semaphore to come after the addition.
-            fence(Ordering::SeqCst);
-            if self.parts.space.value() == 0 {
-                self.parts.space.post();
-            }
+        if bytes == 0 {
+            return;
         }
+        // Release: what was read is read before the writer may overwrite it; pairs with the acquire
+        // load in `Writer::refresh_free`, and with its subtraction.
+        let free = self.free_bytes().fetch_add(bytes, Ordering::SeqCst);
+        let mark = self.mark_of(free);
+        let is_new = self.mark.load(Ordering::Relaxed) != mark;
+        self.writer_works.store(is_new, Ordering::Relaxed);
+        self.mark.store(mark, Ordering::Relaxed);
+        let returned = self.returned.load(Ordering::Relaxed);
+        self.returned
+            .store(returned.wrapping_add(bytes), Ordering::Relaxed);
+        if !self.is_signalled() {
+            self.parts.space.post();
+        }
+    }
+
+    /// Whether a writer that waits for space, now or later, finds a post that was made for it before.
+    /// Whoever takes that post looks at the free bytes afterwards, and sees what was added just now.
+    ///
+    /// That needs the look here to come after the addition, and the other side's look after its
+    /// taking, which x86-64 promises of its locked instructions; elsewhere each addition is posted.
+    fn is_signalled(&self) -> bool {
+        cfg!(target_arch = "x86_64") && self.parts.space.value() > 0
     }
 
     /// Whether the writer was writing while memory was given back: one that waits for space was not.

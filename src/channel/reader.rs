@@ -94,9 +94,9 @@ impl Reader {
     pub fn create(name: &BufferName, config: &BufferConfig) -> Result<Reader> {
         let owner = Owner::create(name, config)?;
         let account = Arc::new(Account::new(Arc::clone(owner.parts())));
-        let free = account.parts.segment.capacity();
         Ok(Reader {
             name: name.clone(),
+            unread: account.untouched(),
             account,
             position: 0,
             end_of_last: 0,
@@ -104,7 +104,6 @@ impl Reader {
             untold: 0,
             run: 0,
             expected: 1,
-            unread: Unread { bytes: 0, free },
             gaps: Gaps::Refused,
             waiter: Waiter::new(WaitStrategy::default()),
             pace: Pace::Eager,
@@ -385,7 +384,7 @@ impl Reader {
         if self.posts.vouch(&account.parts.data) {
             return Err(error);
         }
-        self.unread = Unread { bytes: 0, ..seen };
+        self.unread = seen.nothing();
         Ok(None)
     }
 

@@ -182,6 +182,21 @@ fn a_frame_is_seen_before_its_post_and_the_post_ends_no_later_wait() {
 }
 
 #[test]
+fn a_frame_is_seen_though_as_much_was_given_back_meanwhile() {
+    let (mut reader, mut writer) = pair("as-much", 1024);
+    writer.write(b"first").unwrap();
+    let held = next(&mut reader);
+    assert!(reader.read(Duration::ZERO).unwrap().is_none());
+    let seen = reader.unread;
+    drop(held);
+    assert!(!reader.account.has_changed(seen), "only the writer counts");
+    let held = reader.account.hold(21, false);
+    writer.write(b"other").unwrap();
+    reader.account.release(held);
+    assert!(reader.account.has_changed(seen));
+}
+
+#[test]
 fn what_was_not_posted_is_an_error_only_when_it_is() {
     let (mut reader, mut writer) = pair("unposted", 1024);
     writer.loan(1).unwrap().commit_as(7).unwrap();
