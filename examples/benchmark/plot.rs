@@ -11,8 +11,8 @@ use crate::goal::{OURS, ROUND_TRIPS};
 use crate::results::Results;
 use crate::table::{bytes, short};
 
-const WIDTH: f64 = 1320.0;
-const HEIGHT: f64 = 620.0;
+const WIDTH: f64 = 1370.0;
+const HEIGHT: f64 = 640.0;
 
 /// Least distance between the middles of two labels.
 const LABEL: f64 = 15.0;
@@ -199,15 +199,19 @@ impl Panel {
                 decade_label(decade),
             )?;
         }
+        let mut last = f64::MIN;
         for &size in sizes {
             let x = self.x(size as f64);
+            // Below the label before it, where there is no room beside that.
+            let down = if x - last < 45.0 { 36.0 } else { 20.0 };
+            last = x;
             writeln!(
                 svg,
                 "<line x1=\"{x:.1}\" y1=\"{}\" x2=\"{x:.1}\" y2=\"{bottom}\" \
                  stroke=\"#eeeeee\"/>\n\
                  <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
                 Self::TOP,
-                bottom + 20.0,
+                bottom + down,
                 size_label(size),
             )?;
         }
@@ -220,7 +224,7 @@ impl Panel {
             Self::WIDTH,
             Self::HEIGHT,
             (left + right) / 2.0,
-            bottom + 44.0,
+            bottom + 54.0,
         )?;
         Ok(())
     }
@@ -300,7 +304,7 @@ impl Panel {
             mark(self.x(size), self.y(target))?;
         }
         if !targets.is_empty() {
-            let y = Self::TOP + Self::HEIGHT + 68.0;
+            let y = Self::TOP + Self::HEIGHT + 80.0;
             mark(self.left + 7.0, y)?;
             writeln!(
                 svg,

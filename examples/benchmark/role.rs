@@ -251,7 +251,7 @@ fn send(transport: &dyn Transport, place: &Place) -> Result<()> {
 
 /// Prints how many frames it has copied, and the nanoseconds that this took.
 fn copy(size: usize, time: Duration) -> Result<()> {
-    let from = vec![1; size];
+    let from = vec![1_u8; size];
     let mut to = vec![0; size];
     let copies_per_look = frames_per_look(size);
     let mut copy_for = |time| {

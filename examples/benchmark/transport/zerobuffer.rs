@@ -35,6 +35,7 @@ impl ZeroBuffer {
             strategy: match strategy {
                 "block" => WaitStrategy::Block,
                 "spin" => WaitStrategy::default(),
+                "busy" => WaitStrategy::BusyPoll,
                 _ => return None,
             },
             touch: match touch {
