@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -57,6 +58,10 @@ pub struct Arguments {
     /// List the contenders
     #[arg(long)]
     pub list: bool,
+
+    /// Where to put figures and plot
+    #[arg(long, value_name = "FOLDER", default_value = "target/benchmark")]
+    pub output: PathBuf,
 
     /// What cargo passes to every benchmark
     #[arg(long, hide = true)]

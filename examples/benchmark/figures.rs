@@ -28,8 +28,5 @@ pub fn write(path: &Path, results: &Results) -> Result<()> {
         let speed = line.frames_per_second().map(|speed| format!("{speed:.0}"));
         writeln!(text, ",{}", speed.unwrap_or_default())?;
     }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     Ok(fs::write(path, text)?)
 }

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::contender::Contender;
 use crate::interrupt::Interrupt;
-use crate::leftover;
 use crate::player::{PATIENCE, Player};
 use crate::role::Role;
-use crate::transport::Place;
+use crate::transport::{self, Place};
 
 /// A contender, and the part of a CPU that its server took while it waited.
 pub type Idle = Vec<(&'static Contender, f64)>;
@@ -53,7 +52,6 @@ struct Pair<'i> {
     // Dropped first: a server may be at work for it.
     client: Player<'i>,
     server: Player<'i>,
-    name: String,
 }
 
 impl<'i> Pair<'i> {
@@ -63,7 +61,7 @@ impl<'i> Pair<'i> {
         interrupt: &'i Interrupt,
     ) -> Result<Pair<'i>> {
         let place = Place {
-            name: format!("zb-bench-{}-idle-{number}", std::process::id()),
+            name: format!("{}-idle-{number}", transport::own_name()),
             size: 64,
             ring: 1024 * 1024,
         };
@@ -72,12 +70,10 @@ impl<'i> Pair<'i> {
         server.wait_until_ready(PATIENCE)?;
         let mut client = Player::start(contender.here.command(Role::Idle, &place, 0)?, interrupt)?;
         client.wait_until_ready(PATIENCE)?;
-        let name = place.name;
         Ok(Pair {
             contender,
             client,
             server,
-            name,
         })
     }
 
@@ -94,7 +90,6 @@ impl<'i> Pair<'i> {
 
     fn end(self) -> Result<()> {
         self.client.end()?;
-        self.server.end()?;
-        leftover::sweep(&self.name)
+        self.server.end()
     }
 }

@@ -40,3 +40,23 @@ fn remove(entry: &DirEntry) -> io::Result<()> {
         fs::remove_file(entry.path())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_its_own_is_removed() {
+        for (file, is_its_own) in [
+            ("zb-bench-12", true),
+            ("zb-bench-12-3_request", true),
+            ("sem.sem-w-zb-bench-12-3_response", true),
+            ("zb-bench-12.lock", true),
+            ("zb-bench-123", false),
+            ("zb-bench-1", false),
+            ("another", false),
+        ] {
+            assert_eq!(is_of(file, "zb-bench-12"), is_its_own, "{file}");
+        }
+    }
+}

@@ -1,25 +1,25 @@
 //! Measures this library beside what else carries bytes between two processes.
 
-mod affinity;
-mod arguments;
-mod contender;
-mod figures;
-mod goal;
-mod heat;
-mod idle;
-mod interrupt;
-mod leftover;
-mod machine;
-mod parent;
-mod payload;
-mod player;
-mod plot;
-mod progress;
-mod results;
-mod role;
-mod rounds;
-mod table;
-mod transport;
+pub(crate) mod affinity;
+pub(crate) mod arguments;
+pub(crate) mod contender;
+pub(crate) mod figures;
+pub(crate) mod goal;
+pub(crate) mod heat;
+pub(crate) mod idle;
+pub(crate) mod interrupt;
+pub(crate) mod leftover;
+pub(crate) mod machine;
+pub(crate) mod parent;
+pub(crate) mod payload;
+pub(crate) mod player;
+pub(crate) mod plot;
+pub(crate) mod progress;
+pub(crate) mod results;
+pub(crate) mod role;
+pub(crate) mod rounds;
+pub(crate) mod table;
+pub(crate) mod transport;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,10 +30,10 @@ use arguments::{Arguments, Play, Task};
 use interrupt::Interrupt;
 
 /// Any error; messages say what to do.
-type Error = Box<dyn std::error::Error + Send + Sync>;
-type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.task {
         Some(Task::Play(role)) => play(role),
@@ -43,6 +43,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<interrupt::Interrupted>() => ExitCode::from(130),
+        // Whoever ends a process early knows why.
+        Err(_) if parent::has_gone() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("benchmark: {error}");
             ExitCode::FAILURE
@@ -50,18 +52,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures, and tells.
+/// Measures and tells, and leaves no process and no file behind.
 fn run(arguments: &Arguments) -> Result<()> {
     let interrupt = Interrupt::take()?;
+    let told = measure(arguments, &interrupt);
+    leftover::sweep(&transport::own_name())?;
+    told
+}
+
+fn measure(arguments: &Arguments, interrupt: &Interrupt) -> Result<()> {
     let chosen = contender::choose(&arguments.only)?;
     println!("{}", machine::describe(arguments)?);
-    let results = rounds::run(&chosen, arguments, &interrupt)?;
-    let idle = idle::measure(&chosen, arguments.idle_time(), &interrupt)?;
+    let results = rounds::run(&chosen, arguments, interrupt)?;
+    let idle = idle::measure(&chosen, arguments.idle_time(), interrupt)?;
     table::print(&chosen, &arguments.sizes(), &results, &idle);
-    let folder = contender::repository().join("target/benchmark");
+    let folder = &arguments.output;
+    std::fs::create_dir_all(folder)?;
     figures::write(&folder.join("figures.csv"), &results)?;
     plot::write(&folder.join("plot.svg"), &results)?;
-    println!("All figures and a plot: {}", folder.display());
+    println!("All figures, and a plot: {}", folder.display());
     Ok(())
 }
 

@@ -79,3 +79,39 @@ fn is_all(bytes: &[u8], value: u8) -> bool {
     });
     difference == 0 && rest.iter().all(|byte| *byte == value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wrong_byte_is_found() {
+        let mut frame = [0; 700];
+        for touch in [Touch::Stamp, Touch::Whole] {
+            touch.write_pattern(&mut frame, 5);
+            assert!(touch.is_pattern(&frame, 5));
+            for index in 0..frame.len() {
+                frame[index] ^= 1;
+                assert!(!touch.is_pattern(&frame, 5), "{touch:?}: byte {index}");
+                frame[index] ^= 1;
+            }
+        }
+        Touch::Whole.write(&mut frame, 300);
+        assert!(Touch::Whole.is_written(&frame, 300));
+        for index in 0..frame.len() {
+            frame[index] ^= 1;
+            assert!(!Touch::Whole.is_written(&frame, 300), "byte {index}");
+            frame[index] ^= 1;
+        }
+    }
+
+    #[test]
+    fn one_frame_is_not_taken_for_another() {
+        let (mut frame, mut other) = ([0; 700], [0; 700]);
+        Touch::Stamp.write_pattern(&mut frame, 5);
+        Touch::Stamp.write_pattern(&mut other, 6);
+        assert!(frame.iter().zip(&other).skip(STAMP).all(|(a, b)| a != b));
+        assert!(!Touch::Stamp.is_pattern(&frame, 6));
+        assert!(!Touch::Stamp.is_written(&frame, 6));
+    }
+}

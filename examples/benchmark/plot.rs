@@ -36,9 +36,6 @@ const GREY: &str = "#777777";
 
 /// Writes the picture.
 pub fn write(path: &Path, results: &Results) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     Ok(fs::write(path, draw(results)?)?)
 }
 
@@ -353,5 +350,26 @@ fn size_label(size: usize) -> String {
     match size {
         3_110_400 => "1080p".to_owned(),
         size => bytes(size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_do_not_cover_each_other() {
+        let bottom = Panel::TOP + Panel::HEIGHT;
+        let wanted = [300.0, 301.0, 100.0, 299.0, bottom, bottom - 1.0];
+        let places = spread(&wanted);
+        assert_eq!(places[2], 100.0, "there was room");
+        let mut sorted = places.clone();
+        sorted.sort_by(f64::total_cmp);
+        assert!(
+            sorted.windows(2).all(|pair| pair[1] - pair[0] >= LABEL),
+            "{places:?}"
+        );
+        assert!(sorted.iter().all(|place| *place <= bottom), "{places:?}");
+        assert!(places[3] < places[0] && places[0] < places[1], "{places:?}");
     }
 }

@@ -8,7 +8,7 @@ use crate::heat::Heat;
 use crate::interrupt::{self, Interrupt};
 use crate::progress::Progress;
 use crate::results::Results;
-use crate::transport::Place;
+use crate::transport::{self, Place};
 
 /// The least ring, which holds many small frames.
 const SMALLEST_RING: usize = 1024 * 1024;
@@ -40,7 +40,7 @@ pub fn run(
                 contender,
                 course,
                 place: Place {
-                    name: format!("zb-bench-{}-{round}-{number}", std::process::id()),
+                    name: format!("{}-{round}-{number}", transport::own_name()),
                     size,
                     ring: ring(arguments.ring, size),
                 },
@@ -70,14 +70,35 @@ fn turns(contenders: &[&'static Contender], sizes: &[usize]) -> Vec<Turn> {
 
 /// Bytes of a ring for frames of `size` bytes, about as many as asked for.
 ///
-/// Never such that a row of frames ends at its end or less than a header before it: that is where
-/// the Python package loses its way.
+/// If possible not such that a row of frames ends at its end or less than a header before it: that
+/// is where the Python package loses its way.
 fn ring(wanted: Option<usize>, size: usize) -> usize {
     let frame = HEADER + size;
     let mut ring = wanted.unwrap_or(SMALLEST_RING.max(4 * frame));
     ring = ring.next_multiple_of(BLOCK);
-    while ring % frame < HEADER {
+    // Frames that fill blocks fill every ring.
+    while BLOCK % frame != 0 && ring % frame < HEADER {
         ring += BLOCK;
     }
     ring
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_ring_ends_where_a_row_of_frames_does() {
+        for size in [8, 9, 47, 49, 64, 1024, 1 << 20, 3_110_400] {
+            for wanted in [None, Some(4096), Some(4 * (size + HEADER))] {
+                let ring = ring(wanted, size);
+                assert_eq!(ring % BLOCK, 0, "{size} {wanted:?}");
+                assert!(
+                    ring % (size + HEADER) >= HEADER,
+                    "{size} {wanted:?}: {ring}"
+                );
+            }
+        }
+        assert_eq!(ring(Some(4096), 48), 4096, "64 bytes fit in any case");
+    }
 }

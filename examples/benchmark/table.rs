@@ -137,3 +137,16 @@ pub fn bytes(size: usize) -> String {
         size => format!("{size} B"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_three_digits() {
+        let figures = [0.0018, 0.123, 1.239, 12.345, 99.96, 12_345.6].map(short);
+        assert_eq!(figures, ["0.0018", "0.12", "1.24", "12.3", "100", "12346"]);
+        let sizes = [64, 1024, 1 << 20, 3_110_400, 1500].map(bytes);
+        assert_eq!(sizes, ["64 B", "1 KiB", "1 MiB", "3110400 B", "1500 B"]);
+    }
+}

@@ -33,6 +33,11 @@ impl Place {
     }
 }
 
+/// Begins the names of all that this run of the benchmark makes.
+pub fn own_name() -> String {
+    format!("zb-bench-{}", std::process::id())
+}
+
 /// A way to carry frames.
 pub trait Transport {
     /// How much of a frame is written and read at both ends.
