@@ -138,19 +138,17 @@ fn with_peers(results: &Results) -> Vec<Goal> {
         ("python", "rust-to-python"),
     ] {
         let round_trip = |size| {
-            Some(results.round_trip(peer, size, 0.5)? / results.round_trip(pair, size, 0.5)?)
+            let alone = results.round_trip(peer, size, 0.5)?;
+            Some(alone / results.round_trip(pair, size, 0.5)?)
         };
         let one_way = |size| {
-            Some(results.frames_per_second(pair, size)? / results.frames_per_second(peer, size)?)
+            let alone = results.frames_per_second(peer, size)?;
+            Some(results.frames_per_second(pair, size)? / alone)
         };
-        let courses: [(&str, &dyn Fn(usize) -> Option<f64>); 2] =
-            [("round trip", &round_trip), ("one way", &one_way)];
-        for (course, speed) in courses {
-            let worst = results
-                .sizes()
-                .into_iter()
-                .filter_map(speed)
-                .min_by(f64::total_cmp);
+        for (course, worst) in [
+            ("round trip", worst(results, round_trip)),
+            ("one way", worst(results, one_way)),
+        ] {
             goals.extend(worst.map(|measured| Goal {
                 what: format!("{pair}, worst size, {course}, as fast as {peer}"),
                 target: 1.0,
@@ -161,4 +159,10 @@ fn with_peers(results: &Results) -> Vec<Goal> {
         }
     }
     goals
+}
+
+/// The least speed at any size.
+fn worst(results: &Results, speed: impl Fn(usize) -> Option<f64>) -> Option<f64> {
+    let speeds = results.sizes().into_iter().filter_map(speed);
+    speeds.min_by(f64::total_cmp)
 }

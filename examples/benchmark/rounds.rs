@@ -77,7 +77,7 @@ fn ring(wanted: Option<usize>, size: usize) -> usize {
     let mut ring = wanted.unwrap_or(SMALLEST_RING.max(4 * frame));
     ring = ring.next_multiple_of(BLOCK);
     // Frames that fill blocks fill every ring.
-    while BLOCK % frame != 0 && ring % frame < HEADER {
+    while !BLOCK.is_multiple_of(frame) && ring % frame < HEADER {
         ring += BLOCK;
     }
     ring
