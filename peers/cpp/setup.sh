@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the step server into target/peers/cpp of the repository, installing what is missing where
+# Builds the step server, and one end of the benchmark, into target/peers/cpp of the repository, installing what is missing where
 # it may. Prints only what goes wrong.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,7 +34,7 @@ if [ -n "$missing" ]; then
     fi
 fi
 
-if ! make -s -C "$here" -j "$(nproc)" OUT="$out" server >"$log" 2>&1; then
+if ! make -s -C "$here" -j "$(nproc)" OUT="$out" server benchmark >"$log" 2>&1; then
     cat "$log" >&2
     echo "peers/cpp: the build failed" >&2
     exit 1
