@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use support::duplex::{answer, channel, collect_errors, connect};
-use support::{LONG, NOTICED, Peer, leftovers, wait_until};
+use support::{LONG, Peer, leftovers, notices_in_time, wait_until};
 use zerobuffer::duplex::{
     ChannelName, ClientOptions, DuplexClient, DuplexError, ImmutableDuplexServer, Reply,
     ServerOptions,
@@ -447,45 +447,50 @@ fn a_first_request_whose_client_has_gone_is_not_answered_to_the_next() {
 
 #[test]
 fn a_killed_server_is_noticed_by_its_waiting_client() {
-    let name = channel("killed-server");
-    let mut peer = Peer::start("server", name.as_str());
-    let mut client = connect(&name);
-    client.request(b"x", LONG).unwrap();
-    let waiting = std::thread::spawn(move || {
-        let error = client.receive(LONG).unwrap_err();
-        (error, Instant::now(), client)
+    notices_in_time(|| {
+        let name = channel("killed-server");
+        let mut peer = Peer::start("server", name.as_str());
+        let mut client = connect(&name);
+        client.request(b"x", LONG).unwrap();
+        let waiting = std::thread::spawn(move || {
+            let error = client.receive(LONG).unwrap_err();
+            (error, Instant::now(), client)
+        });
+        std::thread::sleep(SHORT);
+        peer.kill();
+        let died = Instant::now();
+        let (error, noticed, client) = waiting.join().unwrap();
+        assert!(
+            matches!(error, DuplexError::Channel(Error::WriterDead { .. })),
+            "{error}"
+        );
+        drop(client);
+        let server = echo(&name);
+        connect(&name)
+            .request(b"the name is free again", LONG)
+            .unwrap();
+        server.stop();
+        assert!(leftovers(name.as_str()).is_empty());
+        (died, vec![noticed])
     });
-    std::thread::sleep(SHORT);
-    let killed = Instant::now();
-    peer.kill();
-    let (error, noticed, client) = waiting.join().unwrap();
-    assert!(
-        matches!(error, DuplexError::Channel(Error::WriterDead { .. })),
-        "{error}"
-    );
-    assert!(noticed - killed < NOTICED, "{:?}", noticed - killed);
-    drop(client);
-    let server = echo(&name);
-    connect(&name)
-        .request(b"the name is free again", LONG)
-        .unwrap();
-    server.stop();
-    assert!(leftovers(name.as_str()).is_empty());
 }
 
 #[test]
 fn a_server_that_dies_before_it_attached_is_noticed_too() {
-    let name = channel("never-attached");
-    let requests = zerobuffer::Reader::create(name.request(), &BufferConfig::new(0, 1024)).unwrap();
-    let mut client = connect(&name);
-    drop(requests);
-    let begun = Instant::now();
-    let error = client.receive(LONG).unwrap_err();
-    assert!(
-        matches!(error, DuplexError::Channel(Error::ReaderDead { .. })),
-        "{error}"
-    );
-    assert!(begun.elapsed() < NOTICED);
+    notices_in_time(|| {
+        let name = channel("never-attached");
+        let requests =
+            zerobuffer::Reader::create(name.request(), &BufferConfig::new(0, 1024)).unwrap();
+        let mut client = connect(&name);
+        drop(requests);
+        let died = Instant::now();
+        let error = client.receive(LONG).unwrap_err();
+        assert!(
+            matches!(error, DuplexError::Channel(Error::ReaderDead { .. })),
+            "{error}"
+        );
+        (died, vec![Instant::now()])
+    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use support::duplex::{OnRuntime, answer, channel, collect_errors, connect};
-use support::{LONG, NOTICED, leftovers, wait_until};
+use support::{LONG, SOON, leftovers, wait_until};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use zerobuffer::duplex::{
@@ -122,7 +122,7 @@ fn stopping_cancels_handlers_and_does_not_need_the_runtime_to_itself() {
             } else {
                 server.stop().await;
             }
-            assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
+            assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
             assert_eq!(leftovers(name.request().as_str()).len(), 0);
             drop(client);
             // The runtime drops what was cancelled when it gets to it.
