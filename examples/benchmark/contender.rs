@@ -80,6 +80,8 @@ pub enum Kind {
     Carrier,
     /// Carries no data: measured there and back, and at one size alone.
     Bare,
+    /// Carries frames of any size, one way.
+    OneWay,
     /// One process that copies frames.
     Copier,
 }
@@ -132,7 +134,7 @@ impl Contender {
             Kind::Carrier => &[Course::RoundTrip, Course::OneWay],
             Kind::Bare if is_smallest => &[Course::RoundTrip],
             Kind::Bare => &[],
-            Kind::Copier => &[Course::OneWay],
+            Kind::OneWay | Kind::Copier => &[Course::OneWay],
         }
     }
 
@@ -188,6 +190,11 @@ pub const ALL: &[Contender] = &[
         "limit/semaphore",
         "two bare semaphores, asleep on each",
         Kind::Bare,
+    ),
+    Contender::limit(
+        "limit/slots",
+        "one core copies in, another one out; no protocol",
+        Kind::OneWay,
     ),
     Contender::limit(
         "limit/memcpy",

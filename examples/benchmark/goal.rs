@@ -105,11 +105,11 @@ fn beside_others(results: &Results) -> Vec<Goal> {
 
 fn one_way(results: &Results) -> Vec<Goal> {
     let frames = |size| results.frames_per_second(OURS, size);
-    let of_memcpy = |size| {
+    let of = |limit: &str, size| {
         Some(Goal {
-            what: format!("{OURS}, {}, one way, of limit/memcpy", bytes(size)),
+            what: format!("{OURS}, {}, one way, of {limit}", bytes(size)),
             target: 85.0,
-            measured: frames(size)? / results.frames_per_second("limit/memcpy", size)? * 100.0,
+            measured: frames(size)? / results.frames_per_second(limit, size)? * 100.0,
             direction: Direction::AtLeast,
             unit: "%",
         })
@@ -121,10 +121,10 @@ fn one_way(results: &Results) -> Vec<Goal> {
         direction: Direction::AtLeast,
         unit: "",
     });
-    [small, of_memcpy(64 * 1024), of_memcpy(1024 * 1024)]
+    let of_limits = ["limit/memcpy", "limit/slots"]
         .into_iter()
-        .flatten()
-        .collect()
+        .flat_map(|limit| [64 * 1024, 1024 * 1024].map(|size| of(limit, size)));
+    small.into_iter().chain(of_limits.flatten()).collect()
 }
 
 /// Other implementations lose nothing with this library at the other end: at the size at which

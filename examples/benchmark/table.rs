@@ -15,7 +15,7 @@ pub fn print(contenders: &[&Contender], sizes: &[usize], results: &Results, idle
 fn print_round_trips(contenders: &[&Contender], sizes: &[usize], results: &Results) {
     let measured: Vec<_> = contenders
         .iter()
-        .filter(|c| c.kind != Kind::Copier)
+        .filter(|c| !matches!(c.kind, Kind::Copier | Kind::OneWay))
         .collect();
     print_head("Round trip, p50 in µs", sizes);
     for contender in &measured {

@@ -6,6 +6,7 @@ mod iceoryx2;
 mod page;
 mod pipe;
 mod semaphore;
+mod slots;
 mod stream;
 mod unix_socket;
 mod zerobuffer;
@@ -97,6 +98,7 @@ pub fn named(name: &str) -> Result<Box<dyn Transport>> {
         "unix-socket" => Some(Box::new(unix_socket::UnixSocket)),
         "pipe" => Some(Box::new(pipe::Pipe)),
         "limit/cache-line" => Some(Box::new(cache_line::CacheLine)),
+        "limit/slots" => Some(Box::new(slots::Slots)),
         "limit/semaphore" => Some(Box::new(semaphore::Semaphores)),
         #[cfg(feature = "iceoryx2")]
         name if name.starts_with("iceoryx2") => iceoryx2::Iceoryx2::named(name).map(boxed),
