@@ -212,7 +212,8 @@ impl Reader {
     }
 
     /// Forgets a writer that has gone: [`Reader::read`] waits for the next one, which may write
-    /// metadata of its own. Nothing happens while a writer is attached.
+    /// metadata of its own. What the old one wrote is still read. Nothing happens while a writer is
+    /// attached.
     pub fn await_next_writer(&mut self) {
         let oieb = self.oieb();
         let own = own_pid();
@@ -228,7 +229,10 @@ impl Reader {
         let written = oieb.payload_written_count.load(Ordering::Relaxed);
         oieb.writer_pid.store(0, Ordering::Release);
         self.writer = WriterState::awaited(written);
-        self.expected = 1;
+        // What is still to be read goes on with the old writer's numbers.
+        if matches!(self.account.unread(), Ok(Unread { bytes: 0, .. })) {
+            self.expected = 1;
+        }
     }
 
     fn segment(&self) -> &Segment {
@@ -310,6 +314,9 @@ impl Reader {
         if let Some(frame) = self.next_frame()? {
             return Ok(Some(frame));
         }
+        // The next writer finds all that can be given back, and what is released from now on.
+        self.publish();
+        self.account.settle();
         if self.writer.is_in_its_place() && !self.recover_from(gone) {
             return Ok(None);
         }

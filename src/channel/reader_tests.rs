@@ -260,6 +260,41 @@ fn in_a_stream_memory_goes_back_in_batches_and_at_the_end_at_once() {
 }
 
 #[test]
+fn nothing_is_kept_back_from_the_writer_after_one_that_died() {
+    let (mut reader, mut writer) = pair("kept-back", 64 * 1024);
+    let capacity = reader.capacity();
+    (0..2).for_each(|_| drop(writer.write(&[1; 48])));
+    for _ in 0..2 * STREAM {
+        writer.write(&[1; 48]).unwrap();
+        drop(next(&mut reader));
+    }
+    // It has skipped the end of the ring, which is all zeros, and not come to its frame.
+    let end = capacity - 64 * (writer.next_sequence() - 1);
+    let free_bytes = &oieb(&reader).payload_free_bytes;
+    free_bytes.fetch_sub(end, Ordering::Relaxed);
+    let held = [next(&mut reader), next(&mut reader)];
+    let_writer_die(&reader, writer);
+    assert!(matches!(reader.read(LONG), Err(Error::WriterDead { .. })));
+    drop(held);
+    let free = oieb(&reader).payload_free_bytes.load(Ordering::Relaxed);
+    assert_eq!(free, capacity);
+}
+
+#[test]
+fn what_a_writer_left_is_read_while_the_next_one_is_awaited() {
+    let (mut reader, mut writer) = pair("awaited-unread", 1024);
+    (0..2).for_each(|_| drop(writer.write(b"left")));
+    assert_eq!(next(&mut reader).sequence(), 1);
+    drop(writer);
+    reader.await_next_writer();
+    let mut second = crate::channel::Writer::connect(reader.name(), Duration::ZERO).unwrap();
+    second.write(b"anew").unwrap();
+    assert_eq!(next(&mut reader).sequence(), 2);
+    let frame = next(&mut reader);
+    assert_eq!((frame.sequence(), frame.restarted()), (1, true));
+}
+
+#[test]
 fn a_writer_that_waits_is_told_of_each_frame() {
     let (mut reader, mut writer) = pair("no-batches", 64 * 1024);
     writer.set_write_timeout(Duration::ZERO);
