@@ -37,6 +37,7 @@
 mod account;
 mod attachment;
 mod error;
+mod exchange;
 mod frame;
 mod layout;
 mod loan;

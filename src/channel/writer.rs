@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::attachment::Attachment;
+use super::exchange::Exchange;
 use super::layout::{METADATA_PREFIX, Segment};
 use super::reader_watch::ReaderWatch;
 use super::ring::{HOT, Header, Placement};
@@ -321,13 +322,11 @@ impl Writer {
 
     /// Looks how many bytes are free.
     fn refresh_free(&mut self) -> Result<()> {
+        self.set_free(self.attachment.parts.free_for_writer())
+    }
+
+    fn set_free(&mut self, free: u64) -> Result<()> {
         let capacity = self.segment().capacity();
-        // Acquire: pairs with the release addition when the reader gives memory back.
-        let free = self
-            .segment()
-            .oieb()
-            .payload_free_bytes
-            .load(Ordering::Acquire);
         if free > capacity {
             let what = format!("{free} bytes free, of {capacity}");
             return Err(Error::Corrupt {
@@ -349,10 +348,7 @@ impl Writer {
                     || oieb.reader_pid.load(Ordering::Relaxed) == 0
             };
             let spun = self.waiter.spin(deadline, Pace::Patient, is_over);
-            // Drained before the test, never between test and sleep: a post that comes after the
-            // test ends the sleep.
-            self.attachment.parts.space.drain();
-            self.refresh_free()?;
+            self.set_free(self.attachment.parts.free_before_sleep())?;
             if self.free >= needed {
                 return Ok(());
             }
@@ -390,11 +386,7 @@ impl Writer {
         let position = placement.next_position(capacity);
         let entries = 1 + u64::from(placement.skipped > 0);
         let written_count = self.written_count.wrapping_add(entries);
-        // Release: header and data are there before they are seen to be; pairs with the acquire
-        // load in `Account::unread`. Acquire: as in `refresh_free`.
-        let free = oieb
-            .payload_free_bytes
-            .fetch_sub(placement.needed(), Ordering::AcqRel);
+        let free = self.attachment.parts.take(placement.needed());
         oieb.payload_write_pos.store(position, Ordering::Relaxed);
         oieb.payload_written_count
             .store(written_count, Ordering::Release);
