@@ -7,6 +7,7 @@
 use std::sync::atomic::Ordering;
 
 use super::owner::Parts;
+use super::point::Point;
 
 /// The shared things, and what both sides do with them.
 ///
@@ -52,9 +53,11 @@ pub(crate) trait Exchange {
         // Release: what was read is read before the writer may overwrite it; pairs with
         // `free_for_writer` and `take`. More than that only keeps the next look behind it.
         let free = self.add_free(bytes, Ordering::SeqCst);
+        Point::SpaceGivenBack.passed();
         if !self.is_signalled() {
             self.post_space();
         }
+        Point::SpaceTold.passed();
         free
     }
 

@@ -43,6 +43,7 @@ mod layout;
 mod loan;
 mod name;
 mod owner;
+mod point;
 mod posts;
 mod reader;
 mod reader_watch;

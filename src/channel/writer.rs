@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::attachment::Attachment;
 use super::exchange::Exchange;
 use super::layout::{METADATA_PREFIX, Segment};
+use super::point::Point;
 use super::reader_watch::ReaderWatch;
 use super::ring::{HOT, Header, Placement};
 use super::sys::prefetch;
@@ -163,12 +164,14 @@ impl Writer {
         }
         segment.write_metadata(0, &size.to_le_bytes());
         segment.write_metadata(METADATA_PREFIX, metadata);
+        Point::MetadataFilled.passed();
         let written = METADATA_PREFIX + size;
         oieb.metadata_free_bytes
             .store(block - written, Ordering::Relaxed);
         // Release: pairs with the acquire load in `Reader::metadata`.
         oieb.metadata_written_bytes
             .store(written, Ordering::Release);
+        Point::MetadataWritten.passed();
         Ok(())
     }
 
@@ -224,6 +227,7 @@ impl Writer {
                 self.wait_for_space(placement.needed(), timeout)?;
             }
         }
+        Point::WriteReserved.passed();
         Ok(placement)
     }
 
@@ -379,18 +383,23 @@ impl Writer {
         } else {
             segment.zero_payload(self.position, placement.skipped);
         }
+        Point::WriteMarked.passed();
         let size = placement.total - super::ring::HEADER;
         segment.write_payload(placement.offset, &Header { size, sequence }.to_bytes());
         segment.zero_payload(placement.offset + placement.total, placement.short_tail);
 
+        Point::WriteFilled.passed();
         let position = placement.next_position(capacity);
         let entries = 1 + u64::from(placement.skipped > 0);
         let written_count = self.written_count.wrapping_add(entries);
         let free = self.attachment.parts.take(placement.needed());
+        Point::WriteAccounted.passed();
         oieb.payload_write_pos.store(position, Ordering::Relaxed);
         oieb.payload_written_count
             .store(written_count, Ordering::Release);
+        Point::WriteCounted.passed();
         self.attachment.post_data();
+        Point::WritePosted.passed();
 
         self.reader_works = free != self.free;
         // What a peer has made of it is found to be wrong when it is next looked at.
