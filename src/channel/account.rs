@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::exchange::Exchange;
 use super::owner::Parts;
 use super::ring::Ledger;
 
@@ -68,8 +69,7 @@ impl Account {
     /// What there is to read at this moment.
     pub(crate) fn unread(&self) -> Result<Unread, Overdrawn> {
         let ledger = self.ledger();
-        // Acquire: pairs with the release subtraction when a frame is committed.
-        let free = self.free_bytes().load(Ordering::Acquire);
+        let free = self.parts.free_for_reader();
         let (held, capacity) = (ledger.held(), self.parts.segment.capacity());
         capacity
             .checked_sub(free)
@@ -145,9 +145,7 @@ impl Account {
         if bytes == 0 {
             return;
         }
-        // Release: what was read is read before the writer may overwrite it; pairs with the acquire
-        // load in `Writer::refresh_free`, and with its subtraction.
-        let free = self.free_bytes().fetch_add(bytes, Ordering::SeqCst);
+        let free = self.parts.give_back(bytes);
         let mark = self.mark_of(free);
         let is_new = self.mark.load(Ordering::Relaxed) != mark;
         self.writer_works.store(is_new, Ordering::Relaxed);
@@ -155,18 +153,6 @@ impl Account {
         let returned = self.returned.load(Ordering::Relaxed);
         self.returned
             .store(returned.wrapping_add(bytes), Ordering::Relaxed);
-        if !self.is_signalled() {
-            self.parts.space.post();
-        }
-    }
-
-    /// Whether a writer that waits for space, now or later, finds a post that was made for it before.
-    /// Whoever takes that post looks at the free bytes afterwards, and sees what was added just now.
-    ///
-    /// That needs the look here to come after the addition, and the other side's look after its
-    /// taking, which x86-64 promises of its locked instructions; elsewhere each addition is posted.
-    fn is_signalled(&self) -> bool {
-        cfg!(target_arch = "x86_64") && self.parts.space.value() > 0
     }
 
     /// Whether the writer was writing while memory was given back: one that waits for space was not.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::layout::{BlockSizes, MAJOR, OIEB_SIZE, Oieb, Segment, oieb_of};
 use super::name::semaphore_path;
 use super::owner::Parts;
+use super::point::Point;
 use super::reader_watch::ReaderWatch;
 use super::sys::clock::coarse_now;
 use super::sys::process::{Watch, own_pid};
@@ -95,9 +96,11 @@ impl Attachment {
         else {
             return Ok(Err(Obstacle::NotReady("a semaphore is missing")));
         };
+        Point::AttachOpened.passed();
         if let Some(obstacle) = take_place(name, segment.oieb(), reader.pid(), occupant)? {
             return Ok(Err(obstacle));
         }
+        Point::AttachTaken.passed();
         let segment = Arc::new(segment);
         let reader = ReaderWatch::new(name.clone(), Arc::clone(&segment), reader);
         let parts = Parts {
@@ -115,6 +118,7 @@ impl Attachment {
         };
         if attachment.is_current() {
             attachment.parts.segment.mapping().prefault();
+            Point::AttachDone.passed();
             Ok(Ok(attachment))
         } else {
             Ok(Err(Obstacle::NotReady("its reader is being replaced")))
@@ -193,9 +197,11 @@ impl Drop for Attachment {
         {
             tracing::debug!(name = %self.name, %error, "left a buffer");
         }
+        Point::WriterLeaving.passed();
         // Release: what this writer wrote is there before it is seen to be gone.
         let place = &self.parts.segment.oieb().writer_pid;
         let _ = place.compare_exchange(own_pid(), 0, Ordering::Release, Ordering::Relaxed);
+        Point::WriterLeft.passed();
     }
 }
 

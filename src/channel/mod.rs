@@ -37,11 +37,13 @@
 mod account;
 mod attachment;
 mod error;
+mod exchange;
 mod frame;
 mod layout;
 mod loan;
 mod name;
 mod owner;
+mod point;
 mod posts;
 mod reader;
 mod reader_watch;

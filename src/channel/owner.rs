@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::layout::{BlockSizes, BufferConfig, Segment, oieb_of};
 use super::name::semaphore_path;
+use super::point::Point;
 use super::sys::file::{self, FileId};
 use super::sys::lock::LockFile;
 use super::sys::process::{Watch, own_pid};
@@ -56,10 +57,15 @@ impl Owner {
 
     fn create_once(name: &BufferName, sizes: BlockSizes) -> Result<Owner> {
         let mut removal = Removal::new(acquire_lock(name)?);
+        Point::CreateLocked.passed();
         remove_leftovers(name)?;
+        Point::CreateCleared.passed();
         let data = create_semaphore(name, name.data_semaphore(), &mut removal)?;
+        Point::CreateDataSemaphore.passed();
         let space = create_semaphore(name, name.space_semaphore(), &mut removal)?;
+        Point::CreateSpaceSemaphore.passed();
         let segment = create_segment(name, sizes, &mut removal)?;
+        Point::CreatePublished.passed();
         Ok(Owner {
             parts: Arc::new(Parts {
                 segment: Arc::new(segment),
@@ -84,8 +90,10 @@ impl Drop for Owner {
                 .oieb()
                 .reader_pid
                 .store(0, Ordering::Release);
+            Point::CloseSaid.passed();
             // A writer that waits for space sees it at once.
             self.parts.space.post();
+            Point::CloseTold.passed();
         }
     }
 }
@@ -126,9 +134,11 @@ impl Drop for Removal {
         }
         for (id, path) in &self.files {
             warn_if_failed(id.unlink(path), path);
+            Point::CloseRemoved.passed();
         }
         if let Some(lock) = self.lock.take() {
             warn_if_failed(lock.remove(), Path::new("lock file"));
+            Point::CloseUnlocked.passed();
         }
     }
 }
@@ -228,6 +238,7 @@ fn create_segment(name: &BufferName, sizes: BlockSizes, removal: &mut Removal) -
         let segment = Segment::new(draft.map()?, sizes);
         segment.mapping().prefault();
         segment.initialise(own_pid());
+        Point::CreateDrafted.passed();
         draft.publish(&path)?;
         Ok(segment)
     };

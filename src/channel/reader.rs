@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::account::{Account, Interrupt, Unread};
 use super::layout::{BufferConfig, METADATA_PREFIX, Oieb, Segment};
 use super::owner::Owner;
+use super::point::Point;
 use super::posts::Posts;
 use super::ring::{Found, HEADER, Header};
 use super::sys::process::own_pid;
@@ -345,12 +346,14 @@ impl Reader {
         if taken.is_err() {
             return false;
         }
+        Point::RecoveryBegun.passed();
         self.account.write_off_unread();
         oieb.payload_write_pos
             .store(self.position, Ordering::Relaxed);
         oieb.payload_written_count
             .store(self.read_count, Ordering::Relaxed);
         self.account.parts.data.drain();
+        Point::RecoveryDone.passed();
         oieb.writer_pid.store(0, Ordering::Release);
         tracing::debug!(name = %self.name, pid, "put the buffer in order after a dead writer");
         self.writer = WriterState::left(pid);
@@ -416,7 +419,9 @@ impl Reader {
     fn skip(&mut self, bytes: u64) {
         self.advance(bytes, 0);
         self.publish();
+        Point::WrapPublished.passed();
         self.account.skip(bytes);
+        Point::WrapGivenBack.passed();
     }
 
     fn take_frame(&mut self, total: u64, sequence: u64, restarted: bool) -> Frame {
@@ -427,7 +432,9 @@ impl Reader {
         if !may_wait {
             self.publish();
         }
+        Point::ReadPublished.passed();
         let number = self.account.hold(total, may_wait);
+        Point::ReadHeld.passed();
         self.expected = sequence.wrapping_add(1);
         Frame {
             account: Arc::clone(&self.account),

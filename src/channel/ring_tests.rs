@@ -254,7 +254,7 @@ impl Simulation {
         self.free -= place.needed();
         self.next += 1;
         self.write_position = place.next_position(self.capacity);
-        if is_short(self.capacity - self.write_position) {
+        if (1..HEADER).contains(&(self.capacity - self.write_position)) {
             assert_eq!(place.short_tail, self.capacity - self.write_position);
             assert!(
                 self.capacity - place.offset + place.total > self.capacity,
@@ -319,6 +319,14 @@ impl Simulation {
         self.give_back(freed);
     }
 
+    fn batch(&mut self, is_batching: bool) {
+        self.ledger.set_batching(is_batching);
+        if !is_batching {
+            let freed = self.ledger.flush();
+            self.give_back(freed);
+        }
+    }
+
     fn give_back(&mut self, freed: u64) {
         let mut left = freed;
         while left > 0 {
@@ -334,16 +342,25 @@ impl Simulation {
 #[derive(Debug, Clone)]
 enum Act {
     Write(u64),
+    /// A frame after which so many bytes are left to the end of the ring.
+    WriteToEnd(u64),
+    /// A frame that takes all that is free, but for so many bytes.
+    WriteAll(u64),
     Read,
     Release(usize),
+    /// From now on, what could go back is put together, or goes back at once.
+    Batch(bool),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         3 => (1u64..200).prop_map(Act::Write),
         1 => (1u64..2000).prop_map(Act::Write),
+        2 => (0..=HEADER + 1).prop_map(Act::WriteToEnd),
+        1 => (0..=HEADER + 1).prop_map(Act::WriteAll),
         4 => Just(Act::Read),
         4 => any::<usize>().prop_map(Act::Release),
+        1 => any::<bool>().prop_map(Act::Batch),
     ];
     proptest::collection::vec(act, 1..300)
 }
@@ -358,10 +375,19 @@ proptest! {
         for act in acts {
             match act {
                 Act::Write(size) => simulation.write(size),
+                Act::WriteToEnd(left) => {
+                    let to_end = capacity - simulation.write_position;
+                    simulation.write(to_end.saturating_sub(HEADER + left).max(1));
+                }
+                Act::WriteAll(left) => {
+                    simulation.write(simulation.free.saturating_sub(HEADER + left).max(1));
+                }
                 Act::Read => simulation.read(),
                 Act::Release(choice) => simulation.release(choice),
+                Act::Batch(is_batching) => simulation.batch(is_batching),
             }
         }
+        simulation.batch(false);
         while simulation.expected < simulation.next {
             simulation.read();
         }

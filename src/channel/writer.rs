@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::attachment::Attachment;
+use super::exchange::Exchange;
 use super::layout::{METADATA_PREFIX, Segment};
+use super::point::Point;
 use super::reader_watch::ReaderWatch;
 use super::ring::{HOT, Header, Placement};
 use super::sys::prefetch;
@@ -162,12 +164,14 @@ impl Writer {
         }
         segment.write_metadata(0, &size.to_le_bytes());
         segment.write_metadata(METADATA_PREFIX, metadata);
+        Point::MetadataFilled.passed();
         let written = METADATA_PREFIX + size;
         oieb.metadata_free_bytes
             .store(block - written, Ordering::Relaxed);
         // Release: pairs with the acquire load in `Reader::metadata`.
         oieb.metadata_written_bytes
             .store(written, Ordering::Release);
+        Point::MetadataWritten.passed();
         Ok(())
     }
 
@@ -223,6 +227,7 @@ impl Writer {
                 self.wait_for_space(placement.needed(), timeout)?;
             }
         }
+        Point::WriteReserved.passed();
         Ok(placement)
     }
 
@@ -321,13 +326,11 @@ impl Writer {
 
     /// Looks how many bytes are free.
     fn refresh_free(&mut self) -> Result<()> {
+        self.set_free(self.attachment.parts.free_for_writer())
+    }
+
+    fn set_free(&mut self, free: u64) -> Result<()> {
         let capacity = self.segment().capacity();
-        // Acquire: pairs with the release addition when the reader gives memory back.
-        let free = self
-            .segment()
-            .oieb()
-            .payload_free_bytes
-            .load(Ordering::Acquire);
         if free > capacity {
             let what = format!("{free} bytes free, of {capacity}");
             return Err(Error::Corrupt {
@@ -349,10 +352,7 @@ impl Writer {
                     || oieb.reader_pid.load(Ordering::Relaxed) == 0
             };
             let spun = self.waiter.spin(deadline, Pace::Patient, is_over);
-            // Drained before the test, never between test and sleep: a post that comes after the
-            // test ends the sleep.
-            self.attachment.parts.space.drain();
-            self.refresh_free()?;
+            self.set_free(self.attachment.parts.free_before_sleep())?;
             if self.free >= needed {
                 return Ok(());
             }
@@ -383,22 +383,23 @@ impl Writer {
         } else {
             segment.zero_payload(self.position, placement.skipped);
         }
+        Point::WriteMarked.passed();
         let size = placement.total - super::ring::HEADER;
         segment.write_payload(placement.offset, &Header { size, sequence }.to_bytes());
         segment.zero_payload(placement.offset + placement.total, placement.short_tail);
 
+        Point::WriteFilled.passed();
         let position = placement.next_position(capacity);
         let entries = 1 + u64::from(placement.skipped > 0);
         let written_count = self.written_count.wrapping_add(entries);
-        // Release: header and data are there before they are seen to be; pairs with the acquire
-        // load in `Account::unread`. Acquire: as in `refresh_free`.
-        let free = oieb
-            .payload_free_bytes
-            .fetch_sub(placement.needed(), Ordering::AcqRel);
+        let free = self.attachment.parts.take(placement.needed());
+        Point::WriteAccounted.passed();
         oieb.payload_write_pos.store(position, Ordering::Relaxed);
         oieb.payload_written_count
             .store(written_count, Ordering::Release);
+        Point::WriteCounted.passed();
         self.attachment.post_data();
+        Point::WritePosted.passed();
 
         self.reader_works = free != self.free;
         // What a peer has made of it is found to be wrong when it is next looked at.
