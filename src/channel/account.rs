@@ -2,23 +2,74 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::exchange::Exchange;
 use super::owner::Parts;
+use super::point::Point;
 use super::ring::Ledger;
+use super::sys::clock::coarse_now;
 
 /// The reader's side of the account, shared with the frames that it has handed out.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) parts: Arc<Parts>,
-    ledger: Mutex<Ledger>,
+    books: Mutex<Books>,
     /// Bytes that were ever given back.
     returned: AtomicU64,
-    /// The mark (see [`Unread`]) when memory was last given back.
-    mark: AtomicU64,
-    /// Whether the writer had written since the time before.
-    writer_works: AtomicBool,
     interrupted: AtomicBool,
+}
+
+/// What was read, and how much of it the writer knows.
+#[derive(Debug)]
+struct Books {
+    ledger: Ledger,
+    reached: Reached,
+    /// Whether the writer can wait to be told: see [`Account::hold`].
+    is_streaming: bool,
+    /// When the writer was last told, by the coarse clock.
+    told: Duration,
+    /// The mark (see [`Unread`]) at that time, and whether it was another one the time before: the
+    /// writer had written in between, and one that waits for space could not.
+    mark: u64,
+    writer_works: bool,
+    /// The most bytes that are kept back.
+    batch: u64,
+}
+
+/// How far a reader is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reached {
+    /// Where the last entry ended: at the next one, or at the end of the ring.
+    pub(crate) position: u64,
+    /// Frames and wraps.
+    pub(crate) count: u64,
+}
+
+/// In a stream, this part of the ring may be read before the writer is told.
+pub(crate) const BATCH: u64 = 16;
+
+impl Books {
+    fn new(capacity: u64) -> Books {
+        Books {
+            ledger: Ledger::default(),
+            reached: Reached::default(),
+            is_streaming: false,
+            told: Duration::ZERO,
+            mark: capacity,
+            writer_works: false,
+            batch: capacity / BATCH,
+        }
+    }
+
+    /// Whether what could go back is kept for a moment: a few milliseconds at most, so that a writer
+    /// that needs it waits no longer because of a reader that takes long for each frame.
+    fn keeps_back(&self) -> bool {
+        self.is_streaming
+            && self.writer_works
+            && self.ledger.settled() < self.batch
+            && coarse_now() == self.told
+    }
 }
 
 /// What there is to read.
@@ -50,10 +101,8 @@ impl Account {
     pub(crate) fn new(parts: Arc<Parts>) -> Account {
         Account {
             returned: AtomicU64::new(0),
-            mark: AtomicU64::new(parts.segment.capacity()),
-            writer_works: AtomicBool::new(false),
+            books: Mutex::new(Books::new(parts.segment.capacity())),
             parts,
-            ledger: Mutex::default(),
             interrupted: AtomicBool::new(false),
         }
     }
@@ -68,9 +117,9 @@ impl Account {
 
     /// What there is to read at this moment.
     pub(crate) fn unread(&self) -> Result<Unread, Overdrawn> {
-        let ledger = self.ledger();
+        let books = self.books();
         let free = self.parts.free_for_reader();
-        let (held, capacity) = (ledger.held(), self.parts.segment.capacity());
+        let (held, capacity) = (books.ledger.held(), self.parts.segment.capacity());
         capacity
             .checked_sub(free)
             .and_then(|used| used.checked_sub(held))
@@ -98,75 +147,87 @@ impl Account {
         free.wrapping_sub(self.returned.load(Ordering::Relaxed))
     }
 
-    /// Enters a frame of `bytes` that was read; its number is for [`Account::release`]. Whether it
-    /// `may_wait` to be given back until more is.
-    pub(crate) fn hold(&self, bytes: u64, may_wait: bool) -> u64 {
-        let mut ledger = self.ledger();
-        ledger.set_batching(may_wait);
-        if !may_wait {
-            let freed = ledger.flush();
-            self.give_back(freed);
+    /// Enters a frame of `bytes` that was read, up to where the reader is now; its number is for
+    /// [`Account::release`].
+    ///
+    /// In a stream, when the reader knows of more to read, the writer may be told of this frame and
+    /// of those that are released later on; otherwise it is told at once.
+    pub(crate) fn hold(&self, bytes: u64, reached: Reached, is_streaming: bool) -> u64 {
+        let mut books = self.books();
+        books.reached = reached;
+        books.is_streaming = is_streaming;
+        if !books.keeps_back() {
+            self.tell(&mut books);
         }
-        ledger.hold(bytes)
+        books.ledger.hold(bytes)
     }
 
     /// Releases the frame with this number.
     pub(crate) fn release(&self, number: u64) {
-        let mut ledger = self.ledger();
-        let freed = ledger.release(number);
-        self.give_back(freed);
+        let mut books = self.books();
+        books.ledger.release(number);
+        if !books.keeps_back() {
+            self.tell(&mut books);
+        }
     }
 
-    /// Enters skipped bytes. The frame behind them may be held for long: a writer that waits can
-    /// use these before.
-    pub(crate) fn skip(&self, bytes: u64) {
-        let mut ledger = self.ledger();
-        let freed = ledger.skip(bytes);
-        self.give_back(freed);
+    /// Enters skipped bytes, up to where the reader is now. The frame behind them may be held for
+    /// long: a writer that waits can use these before.
+    pub(crate) fn skip(&self, bytes: u64, reached: Reached) {
+        let mut books = self.books();
+        books.reached = reached;
+        books.ledger.skip(bytes);
+        self.tell(&mut books);
     }
 
     /// Gives back all that can be: there is nothing more to read for now.
-    pub(crate) fn settle(&self) {
-        let mut ledger = self.ledger();
-        ledger.set_batching(false);
-        let freed = ledger.flush();
-        self.give_back(freed);
+    pub(crate) fn give_back_all(&self) {
+        let mut books = self.books();
+        books.is_streaming = false;
+        self.tell(&mut books);
     }
 
     /// Makes the account what it is if nothing is unread: after a writer that has died.
     pub(crate) fn write_off_unread(&self) {
-        let ledger = self.ledger();
-        let free = self.parts.segment.capacity() - ledger.held();
+        let books = self.books();
+        let free = self.parts.segment.capacity() - books.ledger.held();
         self.free_bytes().store(free, Ordering::Relaxed);
     }
 
-    /// Called with the ledger locked, so that `free + held` is right whenever it is not.
-    fn give_back(&self, bytes: u64) {
+    /// Tells the writer how far the reader is, and gives back what can be.
+    fn tell(&self, books: &mut Books) {
+        let oieb = self.parts.segment.oieb();
+        let Reached { position, count } = books.reached;
+        // Before any memory goes back: some writers tell from the position what is free. The end is
+        // told as the end: a writer that leaves its own position there takes 0 for a reader that has
+        // yet to begin, and would write behind the segment.
+        oieb.payload_read_pos.store(position, Ordering::Relaxed);
+        oieb.payload_read_count.store(count, Ordering::Relaxed);
+        Point::ReadPublished.passed();
+        let bytes = books.ledger.flush();
         if bytes == 0 {
             return;
         }
+        // With the books locked, so that `free + held` is right whenever they are not.
         let free = self.parts.give_back(bytes);
         let mark = self.mark_of(free);
-        let is_new = self.mark.load(Ordering::Relaxed) != mark;
-        self.writer_works.store(is_new, Ordering::Relaxed);
-        self.mark.store(mark, Ordering::Relaxed);
+        books.writer_works = books.mark != mark;
+        books.mark = mark;
+        if books.is_streaming {
+            books.told = coarse_now();
+        }
         let returned = self.returned.load(Ordering::Relaxed);
         self.returned
             .store(returned.wrapping_add(bytes), Ordering::Relaxed);
-    }
-
-    /// Whether the writer was writing while memory was given back: one that waits for space was not.
-    pub(crate) fn writer_works(&self) -> bool {
-        self.writer_works.load(Ordering::Relaxed)
     }
 
     fn free_bytes(&self) -> &AtomicU64 {
         &self.parts.segment.oieb().payload_free_bytes
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        // A panic cannot leave the ledger half-changed: its methods do not panic.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // A panic cannot leave the books half-changed: nothing that is done with them panics.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there was an interrupt, which is over: what happened before it is visible now.

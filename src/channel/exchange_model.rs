@@ -213,7 +213,8 @@ impl Reading {
             let mut ledger = self.ledger.lock().unwrap();
             match Found::at(capacity, self.position, header, self.unread).expect("an entry") {
                 Found::Wrap { skipped } => {
-                    give_back(&model, ledger.skip(skipped));
+                    ledger.skip(skipped);
+                    give_back(&model, ledger.flush());
                     self.unread -= skipped;
                     self.position = 0;
                 }
@@ -223,7 +224,6 @@ impl Reading {
                     self.expected += 1;
                     self.unread -= total;
                     let may_wait = self.unread > 0;
-                    ledger.set_batching(may_wait);
                     if !may_wait {
                         give_back(&model, ledger.flush());
                     }
@@ -251,7 +251,8 @@ impl Held {
         let found = self.model.get(self.offset + HEADER, size);
         assert_eq!(found, data(sequence, size));
         let mut ledger = self.ledger.lock().unwrap();
-        give_back(&self.model, ledger.release(self.number));
+        ledger.release(self.number);
+        give_back(&self.model, ledger.flush());
     }
 }
 

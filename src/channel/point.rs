@@ -31,7 +31,6 @@ points! {
     WriteAccounted
     WriteCounted
     WritePosted
-    WrapPublished
     WrapGivenBack
     ReadPublished
     ReadHeld

@@ -176,8 +176,7 @@ fn a_reader_killed_while_it_creates_is_in_nobodys_way() {
 }
 
 /// At which point, and at which passing of it.
-const READING: [(Point, u32); 12] = [
-    (Point::WrapPublished, 2),
+const READING: [(Point, u32); 11] = [
     (Point::WrapGivenBack, 2),
     (Point::ReadPublished, 3),
     (Point::ReadHeld, 3),

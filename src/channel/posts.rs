@@ -54,6 +54,18 @@ impl Posts {
         self.spare
     }
 
+    /// Whether a post was taken that no frame has used.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.spare
+    }
+
+    /// Takes the post of something that was no frame, if it is there.
+    pub(crate) fn take_one(&mut self, semaphore: &Semaphore) {
+        if !std::mem::take(&mut self.spare) {
+            semaphore.try_wait();
+        }
+    }
+
     /// What was posted was not for a frame.
     pub(crate) fn nothing_there(&mut self) {
         self.spare = false;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::account::{Account, Interrupt, Unread};
+use super::account::{Account, Interrupt, Reached, Unread};
 use super::layout::{BufferConfig, METADATA_PREFIX, Oieb, Segment};
 use super::owner::Owner;
 use super::point::Point;
@@ -20,9 +20,6 @@ const FEW_LOOKS: u32 = 8;
 
 /// After so many frames without a wait between them, the writer is in the middle of a stream.
 const STREAM: u64 = 64;
-
-/// In a stream, this part of the ring may be read before the writer is told.
-const BATCH: u64 = 16;
 
 /// The reader of a buffer, which it makes and owns.
 ///
@@ -55,11 +52,7 @@ pub struct Reader {
     name: BufferName,
     account: Arc<Account>,
     position: u64,
-    /// Where the last entry ended: the position, or the end of the ring.
-    end_of_last: u64,
-    read_count: u64,
-    /// Bytes that were read since the writer was told of any.
-    untold: u64,
+    reached: Reached,
     /// Frames that were read without a wait.
     run: u64,
     expected: u64,
@@ -100,9 +93,7 @@ impl Reader {
             unread: account.untouched(),
             account,
             position: 0,
-            end_of_last: 0,
-            read_count: 0,
-            untold: 0,
+            reached: Reached::default(),
             run: 0,
             expected: 1,
             gaps: Gaps::Refused,
@@ -163,8 +154,8 @@ impl Reader {
     /// Forgets that it was interrupted. What happened before the interrupt is visible afterwards.
     pub(crate) fn rearm(&mut self) {
         if self.account.rearm() {
-            // An interrupt's post is taken like that of a frame, or it would end a wait in vain.
-            self.posts.frame_taken(&self.account.parts.data);
+            // Its post, or it would end a wait in vain.
+            self.posts.take_one(&self.account.parts.data);
         }
     }
 
@@ -261,14 +252,18 @@ impl Reader {
                 looks = looks.saturating_add(1);
                 account.has_changed(seen)
             };
-            if !self.waiter.spin(deadline, pace, has_changed) {
+            if self.waiter.spin(deadline, pace, has_changed) {
+                if let Some(frame) = self.next_frame()? {
+                    self.learn_pace(looks);
+                    return Ok(Some(frame));
+                }
+            } else {
                 if let Some(frame) = self.look_around()? {
                     return Ok(Some(frame));
                 }
                 self.sleep(deadline);
             }
             if let Some(frame) = self.next_frame()? {
-                self.learn_pace(looks);
                 return Ok(Some(frame));
             }
             if self.account.is_interrupted() || deadline.left().is_zero() {
@@ -294,8 +289,7 @@ impl Reader {
 
     /// Sleeps until a post comes that is not of a frame taken before, or for a tick.
     fn sleep(&mut self, deadline: Deadline) {
-        self.publish();
-        self.account.settle();
+        self.account.give_back_all();
         let data = &self.account.parts.data;
         self.posts.settle(data);
         if !self.account.has_changed(self.unread)
@@ -316,8 +310,7 @@ impl Reader {
             return Ok(Some(frame));
         }
         // The next writer finds all that can be given back, and what is released from now on.
-        self.publish();
-        self.account.settle();
+        self.account.give_back_all();
         if self.writer.is_in_its_place() && !self.recover_from(gone) {
             return Ok(None);
         }
@@ -351,7 +344,7 @@ impl Reader {
         oieb.payload_write_pos
             .store(self.position, Ordering::Relaxed);
         oieb.payload_written_count
-            .store(self.read_count, Ordering::Relaxed);
+            .store(self.reached.count, Ordering::Relaxed);
         self.account.parts.data.drain();
         Point::RecoveryDone.passed();
         oieb.writer_pid.store(0, Ordering::Release);
@@ -370,7 +363,10 @@ impl Reader {
             if self.unread.bytes == 0 {
                 self.unread = self.account.unread().map_err(|why| self.corrupt(why))?;
                 if self.unread.bytes == 0 {
-                    self.posts.nothing_there();
+                    // The post of an interrupt is not for nothing.
+                    if !self.account.is_interrupted() {
+                        self.posts.nothing_there();
+                    }
                     return Ok(None);
                 }
             }
@@ -379,35 +375,46 @@ impl Reader {
             match Found::at(capacity, position, header, self.unread.bytes) {
                 Ok(Found::Frame { total }) => {
                     let sequence = header.map_or(0, |header| header.sequence);
-                    return match self.check_sequence(sequence) {
-                        Ok(restarted) => Ok(Some(self.take_frame(total, sequence, restarted))),
-                        Err(error) => self.refuse(error),
-                    };
+                    match self.check_sequence(sequence) {
+                        Ok(restarted) => {
+                            return Ok(Some(self.take_frame(total, sequence, restarted)));
+                        }
+                        Err(error) if self.is_refused()? => return Err(error),
+                        Err(_) => {}
+                    }
                 }
                 Ok(Found::Wrap { .. }) if skipped => {
-                    let error = self.corrupt("a second wrap marker at the beginning");
-                    return self.refuse(error);
+                    if self.is_refused()? {
+                        return Err(self.corrupt("a second wrap marker at the beginning"));
+                    }
                 }
                 Ok(Found::Wrap { skipped: bytes }) => {
                     self.skip(bytes);
                     skipped = true;
                 }
-                Err(bad) => return self.refuse(self.corrupt(bad)),
+                Err(bad) if self.is_refused()? => return Err(self.corrupt(bad)),
+                Err(_) => {}
+            }
+            if self.unread.bytes == 0 {
+                return Ok(None);
             }
         }
     }
 
-    /// What stands at the read position is not a frame: an error if it was posted, and the work of a
-    /// writer that died within it, or that has not done with it yet, if it was not.
+    /// Whether what stands at the read position, which is not a frame, is an error: if its post was
+    /// taken before it was looked at. If there is a post now, it is to be looked at again. Otherwise it
+    /// is the work of a writer that died within it, or that has not done with it yet, and nothing is
+    /// there to be read.
     #[cold]
-    fn refuse(&mut self, error: Error) -> Result<Option<Frame>> {
+    fn is_refused(&mut self) -> Result<bool> {
+        if self.posts.has_spare() && !self.account.is_interrupted() {
+            return Ok(true);
+        }
         let account = &self.account;
         let seen = account.unread().map_err(|why| self.corrupt(why))?;
-        if self.posts.vouch(&account.parts.data) {
-            return Err(error);
-        }
-        self.unread = seen.nothing();
-        Ok(None)
+        let is_posted = !account.is_interrupted() && self.posts.vouch(&account.parts.data);
+        self.unread = if is_posted { seen } else { seen.nothing() };
+        Ok(false)
     }
 
     fn header(&self, position: u64) -> Header {
@@ -418,9 +425,7 @@ impl Reader {
 
     fn skip(&mut self, bytes: u64) {
         self.advance(bytes, 0);
-        self.publish();
-        Point::WrapPublished.passed();
-        self.account.skip(bytes);
+        self.account.skip(bytes, self.reached);
         Point::WrapGivenBack.passed();
     }
 
@@ -428,12 +433,10 @@ impl Reader {
         let offset = self.position;
         self.posts.frame_taken(&self.account.parts.data);
         self.advance(total, offset + total);
-        let may_wait = self.may_wait(total);
-        if !may_wait {
-            self.publish();
-        }
-        Point::ReadPublished.passed();
-        let number = self.account.hold(total, may_wait);
+        // A writer in the middle of a stream can wait to be told: this reader knows of more to read.
+        self.run += 1;
+        let is_streaming = self.run > STREAM && self.unread.bytes > 0;
+        let number = self.account.hold(total, self.reached, is_streaming);
         Point::ReadHeld.passed();
         self.expected = sequence.wrapping_add(1);
         Frame {
@@ -464,40 +467,11 @@ impl Reader {
     /// Goes on by an entry of `bytes`, to `position`.
     fn advance(&mut self, bytes: u64, position: u64) {
         self.unread.bytes -= bytes;
-        self.end_of_last = position;
-        self.position = if position == self.capacity() {
-            0
-        } else {
-            position
+        self.position = position % self.capacity();
+        self.reached = Reached {
+            position,
+            count: self.reached.count.wrapping_add(1),
         };
-        self.read_count = self.read_count.wrapping_add(1);
-    }
-
-    /// Whether the writer can wait to be told of a frame of `bytes` that was just read: it is at work
-    /// in a stream, and this reader knows of more to read.
-    fn may_wait(&mut self, bytes: u64) -> bool {
-        self.run += 1;
-        self.untold += bytes;
-        let may_wait = self.unread.bytes > 0
-            && self.run > STREAM
-            && self.untold < self.capacity() / BATCH
-            && self.account.writer_works();
-        if !may_wait {
-            self.untold = 0;
-        }
-        may_wait
-    }
-
-    /// Tells the writer how far this reader is; always before memory goes back, because some
-    /// writers tell from the position what is free.
-    fn publish(&self) {
-        let oieb = self.oieb();
-        // The end is published as the end: a writer that leaves its own position there takes 0 for
-        // a reader that has yet to begin, and would write behind the segment.
-        oieb.payload_read_pos
-            .store(self.end_of_last, Ordering::Relaxed);
-        oieb.payload_read_count
-            .store(self.read_count, Ordering::Relaxed);
     }
 
     fn corrupt(&self, what: impl ToString) -> Error {

@@ -4,6 +4,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
+use crate::channel::account::BATCH;
 use crate::channel::layout::Oieb;
 use crate::channel::wait::TICK;
 
@@ -190,7 +191,7 @@ fn a_frame_is_seen_though_as_much_was_given_back_meanwhile() {
     let seen = reader.unread;
     drop(held);
     assert!(!reader.account.has_changed(seen), "only the writer counts");
-    let held = reader.account.hold(21, false);
+    let held = reader.account.hold(21, reader.reached, false);
     writer.write(b"other").unwrap();
     reader.account.release(held);
     assert!(reader.account.has_changed(seen));
@@ -297,6 +298,17 @@ fn what_a_writer_left_is_read_while_the_next_one_is_awaited() {
 #[test]
 fn a_writer_that_waits_is_told_of_each_frame() {
     let (mut reader, mut writer) = pair("no-batches", 64 * 1024);
+    fill(&mut writer);
+    for _ in 0..2 * STREAM {
+        drop(next(&mut reader));
+    }
+    for _ in 0..2 * STREAM {
+        writer.write(&[1; 48]).unwrap();
+    }
+}
+
+/// Writes frames of 64 bytes with their headers until there is no room.
+fn fill(writer: &mut crate::channel::Writer) {
     writer.set_write_timeout(Duration::ZERO);
     let full = loop {
         if let Err(error) = writer.write(&[1; 48]) {
@@ -304,12 +316,47 @@ fn a_writer_that_waits_is_told_of_each_frame() {
         }
     };
     assert!(matches!(full, Error::BufferFull { .. }), "{full}");
-    for _ in 0..2 * STREAM {
+}
+
+#[test]
+fn a_reader_that_takes_its_time_keeps_nothing_back() {
+    let (mut reader, mut writer) = pair("slow-stream", 64 * 1024);
+    fill(&mut writer);
+    // In a stream, with the writer at work.
+    for _ in 0..4 * STREAM {
         drop(next(&mut reader));
+        let _ = writer.write(&[1; 48]);
     }
-    for _ in 0..2 * STREAM {
+    for _ in 0..5 {
+        let frame = next(&mut reader);
+        // Longer than the coarse clock takes to go on.
+        std::thread::sleep(SHORT);
+        drop(frame);
+        writer.write(&[1; 48]).unwrap();
+        fill(&mut writer);
+    }
+}
+
+#[test]
+fn a_frame_held_from_before_a_stream_does_not_make_the_batch_larger() {
+    let (mut reader, mut writer) = pair("held-stream", 64 * 1024);
+    let capacity = oieb(&reader).payload_free_bytes.load(Ordering::Relaxed);
+    for _ in 0..800 {
         writer.write(&[1; 48]).unwrap();
     }
+    let mut streamed = 0;
+    while streamed < 2 * STREAM {
+        drop(next(&mut reader));
+        writer.write(&[1; 48]).unwrap();
+        streamed += 1;
+    }
+    let first = next(&mut reader);
+    let behind: Vec<Frame> = (0..200).map(|_| next(&mut reader)).collect();
+    drop(behind);
+    drop(first);
+    let unread = 64 * (writer.next_sequence() - 1 - (2 * STREAM + 201));
+    let kept_back = capacity - unread - oieb(&reader).payload_free_bytes.load(Ordering::Relaxed);
+    assert!(kept_back < capacity / BATCH, "{kept_back} bytes");
 }
 
 #[test]
@@ -489,6 +536,43 @@ fn an_interrupt_ends_this_wait_and_later_ones_until_rearmed() {
     assert!(reader.read(Duration::ZERO).unwrap().is_none());
     let posts = reader.account.parts.data.value();
     assert_eq!(posts, 0, "to end later waits in vain");
+}
+
+#[test]
+fn an_interrupt_of_a_sleeping_reader_leaves_no_debt() {
+    let (mut reader, mut writer) = pair("interrupt-asleep", 1024);
+    reader.set_wait_strategy(WaitStrategy::Block);
+    let interrupt = reader.interrupt();
+    for _ in 0..3 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert!(reader.read(LONG).unwrap().is_none()));
+            // Most likely asleep by then; the outcome does not depend on it.
+            std::thread::sleep(SHORT);
+            interrupt.raise();
+        });
+        reader.rearm();
+    }
+    writer.loan(1).unwrap().commit_as(3).unwrap();
+    let error = reader.read(LONG).unwrap_err();
+    assert!(matches!(error, Error::Sequence { got: 3, .. }), "{error}");
+}
+
+#[test]
+fn what_is_posted_while_it_is_looked_at_is_looked_at_again() {
+    let (mut reader, mut writer) = pair("in-the-making", 1024);
+    writer.write(b"whole").unwrap();
+    let segment = &reader.account.parts.segment;
+    let mut whole = [0; HEADER as usize];
+    segment.read_payload(0, &mut whole);
+    segment.write_payload(0, &Header::WRAP.to_bytes());
+    assert!(reader.account.parts.data.try_wait());
+    assert!(
+        reader.read(Duration::ZERO).unwrap().is_none(),
+        "in the making"
+    );
+    reader.account.parts.segment.write_payload(0, &whole);
+    reader.account.parts.data.post();
+    assert_eq!(next(&mut reader).to_vec(), b"whole");
 }
 
 #[test]

@@ -9,10 +9,6 @@ use std::collections::VecDeque;
 /// Size of a frame's header, in bytes.
 pub(crate) const HEADER: u64 = 16;
 
-/// So many bytes at the beginning of a ring fit into the caches of a processor core beside what
-/// the program itself works on.
-pub(crate) const HOT: u64 = 512 * 1024;
-
 /// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -87,13 +83,20 @@ impl Placement {
         }
     }
 
-    /// As [`Placement::find`] on a ring of which all is free: from [`HOT`] bytes on a frame goes to
-    /// the beginning rather than further on, because the memory there is in the caches of both
-    /// sides.
-    pub(crate) fn find_in_empty(capacity: u64, position: u64, size: u64) -> Result<Placement, u64> {
+    /// As [`Placement::find`] on a ring of which all is free: beyond `hot` bytes a frame goes to the
+    /// beginning rather than further on, because the memory there is in the caches of both sides.
+    ///
+    /// Until the reader has looked, what was skipped is lost for other frames: for a writer that
+    /// waits for an answer before it writes the next one.
+    pub(crate) fn find_in_empty(
+        capacity: u64,
+        position: u64,
+        size: u64,
+        hot: u64,
+    ) -> Result<Placement, u64> {
         let near = Placement::find(capacity, position, size)?;
         let has_room_before = near.skipped == 0 && near.total <= position;
-        if !has_room_before || near.offset + near.total <= HOT {
+        if !has_room_before || near.offset + near.total <= hot {
             return Ok(near);
         }
         Ok(Placement {
@@ -206,9 +209,6 @@ impl Found {
 /// The writer knows only how many bytes are free, not which ones. So memory goes back in the order
 /// in which it was written, frames and skipped bytes alike: what is released early waits for what
 /// lies before it.
-///
-/// While the reader knows of more to read and the writer is not short of space, what could go back
-/// is put together, and goes back at once later.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     entries: VecDeque<Entry>,
@@ -217,8 +217,6 @@ pub(crate) struct Ledger {
     held: u64,
     /// Of the held bytes, those that could go back.
     settled: u64,
-    /// Whether what could go back is put together now.
-    is_batching: bool,
 }
 
 #[derive(Debug)]
@@ -243,32 +241,13 @@ impl Ledger {
         self.first + self.entries.len() as u64 - 1
     }
 
-    /// Whether from now on what could go back is put together.
-    pub(crate) fn set_batching(&mut self, is_batching: bool) {
-        self.is_batching = is_batching;
+    /// Of the held bytes, those that could go back to the writer.
+    pub(crate) fn settled(&self) -> u64 {
+        self.settled
     }
 
-    /// Releases the frame with this number; the bytes that go back to the writer now.
-    pub(crate) fn release(&mut self, number: u64) -> u64 {
-        self.settle(number);
-        if self.is_batching { 0 } else { self.flush() }
-    }
-
-    /// Enters skipped bytes; the bytes that go back to the writer now.
-    pub(crate) fn skip(&mut self, bytes: u64) -> u64 {
-        let number = self.hold(bytes);
-        self.settle(number);
-        self.flush()
-    }
-
-    /// All that could go back.
-    pub(crate) fn flush(&mut self) -> u64 {
-        let freed = std::mem::take(&mut self.settled);
-        self.held -= freed;
-        freed
-    }
-
-    fn settle(&mut self, number: u64) {
+    /// Releases the frame with this number.
+    pub(crate) fn release(&mut self, number: u64) {
         let index = number
             .checked_sub(self.first)
             .and_then(|index| usize::try_from(index).ok());
@@ -279,6 +258,19 @@ impl Ledger {
             self.settled += entry.bytes;
             self.first += 1;
         }
+    }
+
+    /// Enters skipped bytes, which nobody holds.
+    pub(crate) fn skip(&mut self, bytes: u64) {
+        let number = self.hold(bytes);
+        self.release(number);
+    }
+
+    /// Gives back all that could go back; how many bytes that is.
+    pub(crate) fn flush(&mut self) -> u64 {
+        let freed = std::mem::take(&mut self.settled);
+        self.held -= freed;
+        freed
     }
 }
 

@@ -88,9 +88,9 @@ fn what_no_wait_can_place_is_refused_with_the_number() {
 
 #[test]
 fn on_an_empty_ring_a_frame_beyond_the_hot_part_goes_to_the_beginning() {
-    let capacity = 4 * HOT;
-    let find_in_empty = |position, size| Placement::find_in_empty(capacity, position, size);
-    let near = HOT - 100 - HEADER;
+    let (capacity, hot) = (2048, 512);
+    let find_in_empty = |position, size| Placement::find_in_empty(capacity, position, size, hot);
+    let near = hot - 100 - HEADER;
     assert_eq!(
         find_in_empty(near, 100),
         find(capacity, near, 100),
@@ -101,7 +101,7 @@ fn on_an_empty_ring_a_frame_beyond_the_hot_part_goes_to_the_beginning() {
     assert!(early.has_marker() && early.needed() <= capacity);
     assert_eq!(early.next_position(capacity), 101 + HEADER);
     // It would reach into what it skips.
-    assert_eq!(find_in_empty(near, HOT), find(capacity, near, HOT));
+    assert_eq!(find_in_empty(near, hot), find(capacity, near, hot));
     // It has to wrap in any case, or fits nowhere.
     let last = capacity - 64;
     assert_eq!(find_in_empty(last, 100), find(capacity, last, 100));
@@ -109,19 +109,6 @@ fn on_an_empty_ring_a_frame_beyond_the_hot_part_goes_to_the_beginning() {
         find_in_empty(last, capacity),
         find(capacity, last, capacity)
     );
-}
-
-#[test]
-fn what_is_put_together_goes_back_at_once() {
-    let mut ledger = Ledger::default();
-    let (first, second, third) = (ledger.hold(10), ledger.hold(20), ledger.hold(30));
-    ledger.set_batching(true);
-    assert_eq!((ledger.release(first), ledger.release(second)), (0, 0));
-    assert_eq!(ledger.held(), 60, "the writer does not have it yet");
-    assert_eq!(ledger.flush(), 30);
-    assert_eq!(ledger.flush(), 0);
-    ledger.set_batching(false);
-    assert_eq!((ledger.release(third), ledger.held()), (30, 0));
 }
 
 #[test]
@@ -161,17 +148,18 @@ fn memory_goes_back_in_order() {
         .into_iter()
         .map(|bytes| ledger.hold(bytes))
         .collect();
-    assert_eq!(ledger.release(numbers[1]), 0);
-    assert_eq!(ledger.skip(5), 0, "skipped bytes wait as well");
-    assert_eq!(ledger.held(), 65);
-    assert_eq!(ledger.release(numbers[0]), 30);
-    assert_eq!(
-        ledger.release(numbers[0]),
-        0,
-        "a second time changes nothing"
-    );
-    assert_eq!(ledger.release(numbers[2]), 35);
-    assert_eq!((ledger.held(), ledger.skip(7)), (0, 7));
+    ledger.release(numbers[1]);
+    ledger.skip(5);
+    assert_eq!(ledger.settled(), 0, "what lies behind a held frame waits");
+    assert_eq!((ledger.flush(), ledger.held()), (0, 65));
+    ledger.release(numbers[0]);
+    assert_eq!((ledger.settled(), ledger.held()), (30, 65));
+    ledger.release(numbers[0]);
+    assert_eq!(ledger.flush(), 30, "a second time changes nothing");
+    ledger.release(numbers[2]);
+    assert_eq!((ledger.flush(), ledger.flush()), (35, 0));
+    ledger.skip(7);
+    assert_eq!((ledger.held(), ledger.flush(), ledger.held()), (7, 7, 0));
 }
 
 /// What a byte of the simulated ring belongs to.
@@ -192,6 +180,8 @@ struct Simulation {
     next: u64,
     expected: u64,
     ledger: Ledger,
+    /// Whether what could go back is put together.
+    is_batching: bool,
     /// Held frames: number in the ledger, offset, size, sequence.
     held: Vec<(u64, u64, u64, u64)>,
     /// What is read, in order, with what became of it: offset, bytes, released.
@@ -210,6 +200,7 @@ impl Simulation {
             next: 1,
             expected: 1,
             ledger: Ledger::default(),
+            is_batching: false,
             held: Vec::new(),
             read: VecDeque::new(),
         }
@@ -226,8 +217,14 @@ impl Simulation {
         self.memory[offset as usize..offset as usize + bytes.len()].copy_from_slice(bytes);
     }
 
-    fn write(&mut self, size: u64) {
-        let Ok(place) = find(self.capacity, self.write_position, size) else {
+    fn write(&mut self, size: u64, is_in_step: bool) {
+        let hot = self.capacity / 4;
+        let found = if is_in_step && self.free == self.capacity {
+            Placement::find_in_empty(self.capacity, self.write_position, size, hot)
+        } else {
+            find(self.capacity, self.write_position, size)
+        };
+        let Ok(place) = found else {
             let to_end = self.capacity - self.write_position;
             assert!(
                 to_end + size + HEADER > self.capacity,
@@ -279,8 +276,8 @@ impl Simulation {
                     wraps += 1;
                     assert_eq!(wraps, 1, "two wraps in a row");
                     self.read.push_back((self.read_position, skipped, true));
-                    let freed = self.ledger.skip(skipped);
-                    self.give_back(freed);
+                    self.ledger.skip(skipped);
+                    self.give_back();
                     self.read_position = 0;
                 }
                 Found::Frame { total } => {
@@ -315,19 +312,21 @@ impl Simulation {
             .find(|entry| entry.0 == offset && !entry.2)
             .unwrap();
         entry.2 = true;
-        let freed = self.ledger.release(number);
-        self.give_back(freed);
-    }
-
-    fn batch(&mut self, is_batching: bool) {
-        self.ledger.set_batching(is_batching);
-        if !is_batching {
-            let freed = self.ledger.flush();
-            self.give_back(freed);
+        self.ledger.release(number);
+        if !self.is_batching {
+            self.give_back();
         }
     }
 
-    fn give_back(&mut self, freed: u64) {
+    fn batch(&mut self, is_batching: bool) {
+        self.is_batching = is_batching;
+        if !is_batching {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
+        let freed = self.ledger.flush();
         let mut left = freed;
         while left > 0 {
             let (offset, bytes, released) = self.read.pop_front().unwrap();
@@ -342,6 +341,8 @@ impl Simulation {
 #[derive(Debug, Clone)]
 enum Act {
     Write(u64),
+    /// A frame near the beginning, if the ring is empty.
+    WriteInStep(u64),
     /// A frame after which so many bytes are left to the end of the ring.
     WriteToEnd(u64),
     /// A frame that takes all that is free, but for so many bytes.
@@ -356,6 +357,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         3 => (1u64..200).prop_map(Act::Write),
         1 => (1u64..2000).prop_map(Act::Write),
+        2 => (1u64..200).prop_map(Act::WriteInStep),
         2 => (0..=HEADER + 1).prop_map(Act::WriteToEnd),
         1 => (0..=HEADER + 1).prop_map(Act::WriteAll),
         4 => Just(Act::Read),
@@ -374,13 +376,14 @@ proptest! {
         let mut simulation = Simulation::new(capacity);
         for act in acts {
             match act {
-                Act::Write(size) => simulation.write(size),
+                Act::Write(size) => simulation.write(size, false),
+                Act::WriteInStep(size) => simulation.write(size, true),
                 Act::WriteToEnd(left) => {
                     let to_end = capacity - simulation.write_position;
-                    simulation.write(to_end.saturating_sub(HEADER + left).max(1));
+                    simulation.write(to_end.saturating_sub(HEADER + left).max(1), false);
                 }
                 Act::WriteAll(left) => {
-                    simulation.write(simulation.free.saturating_sub(HEADER + left).max(1));
+                    simulation.write(simulation.free.saturating_sub(HEADER + left).max(1), false);
                 }
                 Act::Read => simulation.read(),
                 Act::Release(choice) => simulation.release(choice),

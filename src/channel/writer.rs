@@ -9,7 +9,7 @@ use super::exchange::Exchange;
 use super::layout::{METADATA_PREFIX, Segment};
 use super::point::Point;
 use super::reader_watch::ReaderWatch;
-use super::ring::{HOT, Header, Placement};
+use super::ring::{Header, Placement};
 use super::sys::prefetch;
 use super::wait::{Deadline, Pace, WaitStrategy, Waiter};
 use super::{BufferName, Error, Loan, Result};
@@ -20,8 +20,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many loans lie between two drains of a space semaphore that nobody waits for.
 const DRAIN_INTERVAL: u64 = 256;
 
-/// A frame of so many bytes is looked for a better place, wherever it would be.
-const LARGE: u64 = 32 * 1024;
+/// So many bytes at the beginning of a ring fit into the caches of a processor core beside what the
+/// program itself works on.
+const HOT: u64 = 512 * 1024;
 
 /// How many cache lines of a frame are asked for before it is written.
 const PREFETCHED_LINES: usize = 2;
@@ -57,8 +58,6 @@ pub struct Writer {
     sequence: u64,
     /// Free bytes when they were last looked at, less what was written since: there may be more.
     free: u64,
-    /// Whether the reader has given something back since the frame before the last one.
-    reader_works: bool,
     write_timeout: Duration,
     waiter: Waiter,
     /// Loans made since attaching.
@@ -105,7 +104,6 @@ impl Writer {
             written_count,
             sequence: 1,
             free: 0,
-            reader_works: false,
             write_timeout: WRITE_TIMEOUT,
             waiter: Waiter::new(WaitStrategy::default()),
             loans: 0,
@@ -210,6 +208,36 @@ impl Writer {
 
     /// Waits until there is room for a frame of `length` bytes.
     pub(crate) fn reserve(&mut self, length: usize, timeout: Duration) -> Result<Placement> {
+        self.reserve_at(length, timeout, Placement::find)
+    }
+
+    /// As [`Writer::reserve`], for one that has an answer, or a next request, before it writes again:
+    /// on an empty ring the frame stays near the beginning, where the memory is in the caches.
+    pub(crate) fn reserve_in_step(
+        &mut self,
+        length: usize,
+        timeout: Duration,
+    ) -> Result<Placement> {
+        let capacity = self.segment().capacity();
+        if self.position.saturating_add(length as u64) > HOT {
+            self.refresh_free()?;
+            if self.free == capacity {
+                let find = |capacity, position, size| {
+                    Placement::find_in_empty(capacity, position, size, HOT)
+                };
+                return self.reserve_at(length, timeout, find);
+            }
+        }
+        self.reserve(length, timeout)
+    }
+
+    /// Waits until there is room for a frame of `length` bytes where `find` says.
+    fn reserve_at(
+        &mut self,
+        length: usize,
+        timeout: Duration,
+        find: impl Fn(u64, u64, u64) -> std::result::Result<Placement, u64>,
+    ) -> Result<Placement> {
         if length == 0 {
             return Err(Error::InvalidFrameSize {
                 name: self.name.to_string(),
@@ -220,7 +248,14 @@ impl Writer {
             return Err(self.attachment.reader.dead());
         }
         self.keep_up()?;
-        let placement = self.place(length as u64)?;
+        let (capacity, size) = (self.segment().capacity(), length as u64);
+        let placement =
+            find(capacity, self.position, size).map_err(|needed| Error::FrameTooLarge {
+                name: self.name.to_string(),
+                size,
+                needed,
+                capacity,
+            })?;
         if self.free < placement.needed() {
             self.refresh_free()?;
             if self.free < placement.needed() {
@@ -229,28 +264,6 @@ impl Writer {
         }
         Point::WriteReserved.passed();
         Ok(placement)
-    }
-
-    /// Where a frame of `size` bytes goes.
-    fn place(&mut self, size: u64) -> Result<Placement> {
-        let capacity = self.segment().capacity();
-        // A look that the memory behind the hot part costs anyway.
-        let leaves_hot = self.position.saturating_add(size) > HOT;
-        let is_due = leaves_hot && (self.position <= HOT || size >= LARGE);
-        if is_due {
-            self.refresh_free()?;
-        }
-        let found = if is_due && self.free == capacity {
-            Placement::find_in_empty(capacity, self.position, size)
-        } else {
-            Placement::find(capacity, self.position, size)
-        };
-        found.map_err(|needed| Error::FrameTooLarge {
-            name: self.name.to_string(),
-            size,
-            needed,
-            capacity,
-        })
     }
 
     /// Has the processor take what the next frame changes from the reader's cache, all at once.
@@ -314,10 +327,8 @@ impl Writer {
             self.attachment.check()?;
         }
         // One that dies does so at any time, and a large buffer takes long to fill.
-        if !self.reader_works {
-            self.attachment.check_now_and_then()?;
-        }
-        // It grows by one a frame, and must not reach its largest value.
+        self.attachment.check_now_and_then()?;
+        // With some readers it grows by one a frame, and must not reach its largest value.
         if self.loans.is_multiple_of(DRAIN_INTERVAL) {
             self.attachment.parts.space.drain();
         }
@@ -396,12 +407,11 @@ impl Writer {
         Point::WriteAccounted.passed();
         oieb.payload_write_pos.store(position, Ordering::Relaxed);
         oieb.payload_written_count
-            .store(written_count, Ordering::Release);
+            .store(written_count, Ordering::Relaxed);
         Point::WriteCounted.passed();
         self.attachment.post_data();
         Point::WritePosted.passed();
 
-        self.reader_works = free != self.free;
         // What a peer has made of it is found to be wrong when it is next looked at.
         self.free = if free > capacity {
             0

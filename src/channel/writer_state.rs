@@ -45,8 +45,9 @@ impl WriterState {
             }
             WriterState::Left { .. } if present == 0 => {}
             _ => {
+                let is_another = !matches!(self, WriterState::Awaited { .. });
                 *self = WriterState::Seen(Watch::new(present));
-                return true;
+                return is_another;
             }
         }
         false

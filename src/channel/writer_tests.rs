@@ -389,6 +389,39 @@ fn a_reader_that_died_is_noticed_by_a_writer_that_has_space() {
 }
 
 #[test]
+fn a_reader_that_died_is_noticed_at_the_next_frame_though_it_had_read_the_last() {
+    let (mut reader, mut writer) = pair("dead-since", 4096);
+    for _ in 0..4 {
+        writer.write(b"x").unwrap();
+        drop(reader.read(LONG).unwrap());
+    }
+    std::fs::remove_file(reader.name().segment_path()).unwrap();
+    std::thread::sleep(crate::channel::TICK);
+    let error = writer.write(b"x").unwrap_err();
+    assert!(matches!(error, Error::ReaderDead { .. }), "{error}");
+}
+
+#[test]
+fn who_waits_for_answers_stays_near_the_beginning_and_others_use_the_whole_ring() {
+    let size = 200 * 1024;
+    let (mut reader, mut writer) = pair("in-step", 4 * HOT as usize);
+    for sequence in 1..=20_u64 {
+        let placement = writer.reserve_in_step(size, LONG).unwrap();
+        assert!(placement.offset + placement.total <= HOT, "{placement:?}");
+        writer.commit(placement, sequence).unwrap();
+        assert_eq!(reader.read(LONG).unwrap().unwrap().len(), size);
+    }
+    let mut farthest = 0;
+    for _ in 0..20 {
+        let placement = writer.reserve(size, LONG).unwrap();
+        farthest = farthest.max(placement.offset);
+        writer.commit(placement, writer.next_sequence()).unwrap();
+        drop(reader.read(LONG).unwrap());
+    }
+    assert!(farthest > 3 * HOT, "{farthest}");
+}
+
+#[test]
 fn metadata_is_written_once() {
     let (reader, mut writer) = pair("metadata", 256);
     assert!(matches!(
@@ -426,6 +459,8 @@ fn the_space_semaphore_does_not_grow_for_ever() {
     for _ in 0..3 * DRAIN_INTERVAL {
         writer.write(b"x").unwrap();
         drop(reader.read(LONG).unwrap());
+        // As some readers do for each frame.
+        writer.attachment.parts.space.post();
     }
     assert!(u64::from(writer.attachment.parts.space.value()) <= DRAIN_INTERVAL);
 }

@@ -43,7 +43,7 @@ impl<'r> Responder<'r> {
                 left = Duration::ZERO;
             }
             let wait = left.min(STOP_POLL);
-            match self.writer.reserve(length, wait) {
+            match self.writer.reserve_in_step(length, wait) {
                 Ok(placement) => {
                     return Ok(Loan {
                         writer: self.writer,
