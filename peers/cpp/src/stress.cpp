@@ -350,11 +350,14 @@ Options parse(int argc, char** argv) {
         if (i + 1 == argc) refuse(argument);
         set_option(options, argument, argv[++i]);
     }
-    if (words.size() != 2) refuse("these words: a role and a name are needed");
+    if (words.size() != 2 || options.count == 0 || options.largest == 0) {
+        std::fputs("zerobuffer-stress-cpp: a role, a name, --seed, --count and --largest are needed; "
+                   "see --help\n",
+                   stderr);
+        std::exit(kUsageError);
+    }
     options.role = words[0];
     options.name = words[1];
-    if (options.count == 0) refuse("--count 0");
-    if (options.largest == 0) refuse("--largest 0");
     return options;
 }
 
