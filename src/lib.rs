@@ -158,11 +158,12 @@
 //! # }
 //! ```
 //!
-//! A server outlives its clients, one after another. `DuplexClient::split` sends on one thread and
-//! receives on another; `MutableDuplexServer` changes requests where they stand and sends them back;
-//! `ProcessingMode::ThreadPool` handles several at once and answers in order. With the cargo feature
-//! `async`, `AsyncDuplexClient` and `AsyncDuplexServer` do the same on tokio, with many requests in
-//! flight.
+//! A server outlives its clients, one after another.
+//! [`DuplexClient::split`](duplex::DuplexClient::split) sends on one thread and receives on another;
+//! [`MutableDuplexServer`](duplex::MutableDuplexServer) changes requests where they stand and sends
+//! them back; [`ProcessingMode::ThreadPool`](duplex::ProcessingMode::ThreadPool) handles several at
+//! once and answers in order. With the cargo feature `async`, `AsyncDuplexClient` and
+//! `AsyncDuplexServer` do the same on tokio, with many requests in flight.
 //!
 //! # Coming from Python
 //!
@@ -188,7 +189,7 @@
 //! | `ReaderAlreadyConnectedException`, `WriterAlreadyConnectedException` | the [`Error`]s of the same names |
 //! | `factory.create_client(channel)` | [`DuplexClient::connect`](duplex::DuplexClient::connect), which waits for the server |
 //! | `client.send_request(data)`, `client.receive_response(ms)` | [`send`](duplex::DuplexClient::send), [`receive`](duplex::DuplexClient::receive); both: [`request`](duplex::DuplexClient::request) |
-//! | `client.acquire_request_buffer(n)`, `client.commit_request()` | [`loan`](duplex::DuplexClient::loan), [`Loan::commit`] |
+//! | `client.acquire_request_buffer(n)`, `client.commit_request()` | [`loan`](duplex::DuplexClient::loan), [`commit`](duplex::RequestLoan::commit) |
 //! | `client.is_server_connected` | [`is_server_connected`](duplex::DuplexClient::is_server_connected) |
 //! | `factory.create_immutable_server(channel, config).start(handler)`; the handler gets frame and writer | [`ImmutableDuplexServer::start`](duplex::ImmutableDuplexServer::start); the handler returns the reply |
 //! | `on_init=callback`, `server.add_error_handler(callback)` | [`ServerOptions::on_init`](duplex::ServerOptions::on_init), [`on_error`](duplex::ServerOptions::on_error) |

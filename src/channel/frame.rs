@@ -4,6 +4,7 @@ use std::fmt;
 use std::slice;
 use std::sync::Arc;
 
+use super::Loan;
 use super::account::Account;
 
 /// A frame that was read: its data stands in the segment until the frame is dropped.
@@ -51,6 +52,28 @@ impl Frame {
         let segment = &self.account.parts.segment;
         segment.read_payload(self.offset, &mut to[..count]);
         count
+    }
+
+    /// The data in place, to be changed.
+    ///
+    /// # Safety
+    ///
+    /// As [`Frame::as_slice`], and the writer must not look at the data either.
+    pub(crate) unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
+        let address = self.account.parts.segment.payload(self.offset, self.length);
+        // SAFETY: `payload` has seen that the range is mapped, and a reader maps it writable; it
+        // stays so as long as `self`, which the slice borrows alone. That nobody else touches it is
+        // the caller's promise.
+        unsafe { slice::from_raw_parts_mut(address, self.length) }
+    }
+
+    /// Copies the data to the beginning of `loan`, as much as fits.
+    pub(crate) fn copy_to_loan(&self, loan: &mut Loan<'_>) {
+        let count = self.length.min(loan.len());
+        // SAFETY: both addresses are those of mapped ranges at least so long, which stay mapped as
+        // long as `self` and `loan`; should a peer have made them overlap, `copy` allows it. As in
+        // `Segment::read_payload`, a peer that writes meanwhile makes wrong values only.
+        unsafe { std::ptr::copy(self.as_ptr(), loan.as_mut_ptr(), count) };
     }
 
     /// The address of the data, for reading [`Frame::len`] bytes as long as the frame lives.

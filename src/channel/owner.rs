@@ -24,7 +24,7 @@ const IN_THE_MAKING: Duration = Duration::from_secs(5);
 /// The shared parts of a buffer, as both sides use them.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) segment: Segment,
+    pub(crate) segment: Arc<Segment>,
     /// Posted by the writer, once a frame.
     pub(crate) data: Semaphore,
     /// Posted by the reader when it has given space back.
@@ -62,7 +62,7 @@ impl Owner {
         let segment = create_segment(name, sizes, &mut removal)?;
         Ok(Owner {
             parts: Arc::new(Parts {
-                segment,
+                segment: Arc::new(segment),
                 data,
                 space,
             }),

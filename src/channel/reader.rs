@@ -155,6 +155,18 @@ impl Reader {
         Interrupt::of(&self.account)
     }
 
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.account.is_interrupted()
+    }
+
+    /// Forgets that it was interrupted. What happened before the interrupt is visible afterwards.
+    pub(crate) fn rearm(&mut self) {
+        if self.account.rearm() {
+            // An interrupt's post is taken like that of a frame, or it would end a wait in vain.
+            self.posts.frame_taken(&self.account.parts.data);
+        }
+    }
+
     /// The metadata, once the writer has written it.
     ///
     /// # Errors

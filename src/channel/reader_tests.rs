@@ -425,7 +425,7 @@ fn what_was_posted_elsewhere_is_read_when_its_writer_has_left() {
 }
 
 #[test]
-fn an_interrupt_ends_this_wait_and_all_later_ones() {
+fn an_interrupt_ends_this_wait_and_later_ones_until_rearmed() {
     let (mut reader, mut writer) = pair("interrupt", 1024);
     let interrupt = reader.interrupt();
     let begun = Instant::now();
@@ -439,6 +439,21 @@ fn an_interrupt_ends_this_wait_and_all_later_ones() {
         interrupt.raise();
     });
     assert!(begun.elapsed() < LONG / 2);
+
+    reader.rearm();
+    let begun = Instant::now();
+    assert!(reader.read(SHORT).unwrap().is_none());
+    assert!(begun.elapsed() >= SHORT, "interrupted still");
+
+    for _ in 0..100 {
+        interrupt.raise();
+        interrupt.raise();
+        assert!(reader.read(LONG).unwrap().is_none());
+        reader.rearm();
+    }
+    assert!(reader.read(Duration::ZERO).unwrap().is_none());
+    let posts = reader.account.parts.data.value();
+    assert_eq!(posts, 0, "to end later waits in vain");
 }
 
 #[test]

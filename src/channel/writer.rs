@@ -1,10 +1,12 @@
 //! The writing side of a buffer.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::attachment::Attachment;
 use super::layout::{METADATA_PREFIX, Segment};
+use super::reader_watch::ReaderWatch;
 use super::ring::{HOT, Header, Placement};
 use super::sys::prefetch;
 use super::wait::{Deadline, Pace, WaitStrategy, Waiter};
@@ -71,7 +73,18 @@ impl Writer {
     /// [`Error::WriterAlreadyConnected`] if another writer lives;
     /// [`Error::IncompatibleVersion`], [`Error::Corrupt`], [`Error::PermissionDenied`].
     pub fn connect(name: &BufferName, timeout: Duration) -> Result<Writer> {
-        let attachment = Attachment::attach(name, timeout)?;
+        Self::connect_while(name, timeout, || true)
+    }
+
+    /// As [`Writer::connect`], but waits no longer than it is `wanted`. Even with a timeout of 0
+    /// there is something to wait for: the reader of a dead writer has some time to put the buffer
+    /// in order before its place is taken.
+    pub(crate) fn connect_while(
+        name: &BufferName,
+        timeout: Duration,
+        wanted: impl Fn() -> bool,
+    ) -> Result<Writer> {
+        let attachment = Attachment::attach(name, timeout, wanted)?;
         let segment = &attachment.parts.segment;
         let capacity = segment.capacity();
         let position = segment.oieb().payload_write_pos.load(Ordering::Relaxed);
@@ -199,8 +212,8 @@ impl Writer {
             });
         }
         self.prefetch();
-        if self.attachment.reader_has_left() {
-            return Err(self.attachment.reader_dead());
+        if self.attachment.reader.has_left() {
+            return Err(self.attachment.reader.dead());
         }
         self.keep_up()?;
         let placement = self.place(length as u64)?;
@@ -272,6 +285,11 @@ impl Writer {
     /// [`Error::ReaderDead`] if it does not.
     pub fn check_reader(&mut self) -> Result<()> {
         self.attachment.check()
+    }
+
+    /// The reader, for who has to look after it without the writer.
+    pub(crate) fn reader(&self) -> Arc<ReaderWatch> {
+        Arc::clone(&self.attachment.reader)
     }
 
     pub(crate) fn segment(&self) -> &Segment {
@@ -355,8 +373,8 @@ impl Writer {
     }
 
     pub(crate) fn commit(&mut self, placement: Placement, sequence: u64) -> Result<u64> {
-        if self.attachment.reader_has_left() {
-            return Err(self.attachment.reader_dead());
+        if self.attachment.reader.has_left() {
+            return Err(self.attachment.reader.dead());
         }
         let segment = self.segment();
         let (oieb, capacity) = (segment.oieb(), segment.capacity());

@@ -1,11 +1,14 @@
 //! The client of a duplex channel.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ChannelName, DuplexError, Result};
-use crate::channel::{
-    BufferConfig, Deadline, Frame, Gaps, Loan, Reader, TICK, WaitStrategy, Writer,
+use super::halves::Halves;
+use super::receiver::Responses;
+use super::{
+    ChannelName, DuplexError, RequestLoan, RequestSender, Response, ResponseReceiver, Result,
 };
+use crate::channel::{BufferConfig, Deadline, Gaps, Reader, WaitStrategy, Writer};
 
 /// Size of the response buffer's metadata block, in bytes, unless given.
 const METADATA_SIZE: usize = 4096;
@@ -32,28 +35,15 @@ impl Default for ClientOptions {
     }
 }
 
-/// A response, with the sequence number of the request that it answers.
-#[derive(Debug)]
-pub struct Response {
-    /// The request's sequence number.
-    pub sequence: u64,
-    /// The answer; its memory goes back to the server when it is dropped.
-    pub data: Frame,
-}
-
 /// The client of a duplex channel.
 ///
-/// Requests may be sent ahead of their answers, as many as the buffers hold.
+/// Requests may be sent ahead of their answers, as many as the buffers hold. To send on one thread
+/// and receive on another, [split](DuplexClient::split) it.
 #[derive(Debug)]
 pub struct DuplexClient {
-    name: ChannelName,
     // First: the server sees that the client has left before the response buffer goes.
-    requests: Writer,
-    responses: Reader,
-    /// The oldest request without an answer.
-    next_answer: u64,
-    /// A response that was read while answers before it are still to be reported as missing.
-    early: Option<Frame>,
+    sender: RequestSender,
+    receiver: ResponseReceiver,
 }
 
 impl DuplexClient {
@@ -81,18 +71,18 @@ impl DuplexClient {
         responses.set_wait_strategy(options.wait_strategy);
         // A missing number is a failed handler, not a lost frame.
         responses.set_gaps(Gaps::Allowed);
+        let halves = Arc::new(Halves::default());
+        let server = requests.reader();
+        let inner = Responses::new(name.clone(), responses, Arc::clone(&halves));
         Ok(DuplexClient {
-            name: name.clone(),
-            requests,
-            responses,
-            next_answer: 1,
-            early: None,
+            sender: RequestSender::new(name.clone(), requests, halves),
+            receiver: ResponseReceiver::new(inner, server),
         })
     }
 
     /// The channel's name.
     pub fn name(&self) -> &ChannelName {
-        &self.name
+        self.sender.name()
     }
 
     /// Gives the server metadata, once and before the first request.
@@ -101,17 +91,17 @@ impl DuplexClient {
     ///
     /// As [`Writer::set_metadata`].
     pub fn set_metadata(&mut self, metadata: &[u8]) -> Result<()> {
-        Ok(self.requests.set_metadata(metadata)?)
+        self.sender.set_metadata(metadata)
     }
 
     /// How long sending waits for space; 5 seconds unless set.
     pub fn set_write_timeout(&mut self, timeout: Duration) {
-        self.requests.set_write_timeout(timeout);
+        self.sender.set_write_timeout(timeout);
     }
 
     /// Whether the server reads requests and is attached to the response buffer.
     pub fn is_server_connected(&mut self) -> bool {
-        self.requests.check_reader().is_ok() && self.responses.is_writer_connected()
+        self.sender.check_server().is_ok() && self.receiver.is_server_connected()
     }
 
     /// Sends a request; its sequence number. The first is 1.
@@ -120,17 +110,17 @@ impl DuplexClient {
     ///
     /// As [`Writer::write`].
     pub fn send(&mut self, request: &[u8]) -> Result<u64> {
-        Ok(self.requests.write(request)?)
+        self.sender.send(request)
     }
 
-    /// Memory for a request of `length` bytes, to be filled in place. [`Loan::commit`] sends it and
-    /// tells its sequence number; dropped, nothing was sent.
+    /// Memory for a request of `length` bytes, to be filled in place. [`RequestLoan::commit`] sends
+    /// it and tells its sequence number; dropped, nothing was sent.
     ///
     /// # Errors
     ///
     /// As [`Writer::loan`].
-    pub fn loan(&mut self, length: usize) -> Result<Loan<'_>> {
-        Ok(self.requests.loan(length)?)
+    pub fn loan(&mut self, length: usize) -> Result<RequestLoan<'_>> {
+        self.sender.loan(length)
     }
 
     /// The next response, in the order of the requests, waiting up to `timeout`; `None` if the time
@@ -143,39 +133,13 @@ impl DuplexClient {
     /// has gone and all its responses are read. [`DuplexError::UnexpectedResponse`] if the server
     /// answers what it was not asked.
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Response>> {
-        let frame = match self.early.take() {
-            Some(frame) => frame,
-            None => match self.read(timeout)? {
-                Some(frame) => frame,
-                None => return Ok(None),
-            },
-        };
-        let (sequence, expected) = (frame.sequence(), self.next_answer);
-        let channel = || self.name.to_string();
-        if frame.restarted() || sequence < expected || sequence >= self.requests.next_sequence() {
-            let channel = channel();
-            return Err(DuplexError::UnexpectedResponse {
-                channel,
-                expected,
-                got: sequence,
-            });
+        let (sender, answers) = (&mut self.sender, &mut self.receiver.inner);
+        let response = answers.receive(timeout, || sender.check_server())?;
+        // All is answered: what comes next is likely to be a request.
+        if response.is_some() && answers.next_answer() == sender.next_sequence() {
+            sender.requests.prefetch();
         }
-        self.next_answer += 1;
-        if sequence > expected {
-            let failed = DuplexError::HandlerFailed {
-                channel: channel(),
-                sequence: expected,
-            };
-            self.early = Some(frame);
-            return Err(failed);
-        }
-        if self.next_answer == self.requests.next_sequence() {
-            self.requests.prefetch();
-        }
-        Ok(Some(Response {
-            sequence,
-            data: frame,
-        }))
+        Ok(response)
     }
 
     /// Sends a request and waits for its answer up to `timeout`.
@@ -186,16 +150,16 @@ impl DuplexClient {
     /// time ran out, after which the answer may still be received;
     /// [`DuplexError::Outstanding`] if earlier requests have no answer yet.
     pub fn request(&mut self, request: &[u8], timeout: Duration) -> Result<Response> {
-        let count = self.requests.next_sequence() - self.next_answer;
+        let count = self.sender.next_sequence() - self.receiver.inner.next_answer();
         if count > 0 {
             return Err(DuplexError::Outstanding {
-                channel: self.name.to_string(),
+                channel: self.name().to_string(),
                 count,
             });
         }
         let sequence = self.send(request)?;
         self.receive(timeout)?.ok_or_else(|| {
-            let channel = self.name.to_string();
+            let channel = self.name().to_string();
             DuplexError::NoAnswer {
                 channel,
                 sequence,
@@ -204,29 +168,49 @@ impl DuplexClient {
         })
     }
 
-    /// Reads a response, looking after the server meanwhile: before it has attached to the response
-    /// buffer, only the request buffer tells that it has died.
-    fn read(&mut self, timeout: Duration) -> Result<Option<Frame>> {
-        if let Some(frame) = self.responses.read(timeout.min(TICK))? {
-            return Ok(Some(frame));
+    /// Takes the client apart, so that one thread can send while another receives.
+    ///
+    /// The halves may be dropped in any order; the channel is free for the next client when both
+    /// are.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use zerobuffer::duplex::{
+    /// #     ChannelName, ClientOptions, DuplexClient, ImmutableDuplexServer, Reply, ServerOptions,
+    /// # };
+    /// use zerobuffer::duplex::DuplexError;
+    ///
+    /// # fn main() -> Result<(), DuplexError> {
+    /// # let name = ChannelName::new(format!("doc-split-{}", std::process::id()))?;
+    /// # let server = ImmutableDuplexServer::start(&name, ServerOptions::default(), |request| {
+    /// #     Ok(Reply::bytes(request.to_vec()))
+    /// # })?;
+    /// let client = DuplexClient::connect(&name, ClientOptions::default())?;
+    /// let (mut sender, mut receiver) = client.split();
+    /// let sending = std::thread::spawn(move || (0..1000_u32).try_for_each(|number| {
+    ///     sender.send(&number.to_le_bytes()).map(|_sequence| ())
+    /// }));
+    /// let mut received = 0;
+    /// let end = loop {
+    ///     match receiver.receive(Duration::from_secs(5)) {
+    ///         Ok(Some(response)) => received = response.sequence,
+    ///         Ok(None) => panic!("no answer within 5 seconds"),
+    ///         Err(error) => break error,
+    ///     }
+    /// };
+    /// assert!(matches!(end, DuplexError::OtherHalfDropped { .. }), "no more to come");
+    /// assert_eq!(received, 1000);
+    /// # sending.join().expect("the sending thread")?;
+    /// # server.stop();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn split(mut self) -> (RequestSender, ResponseReceiver) {
+        // From now on only sending makes good what was posted to a semaphore that the server has
+        // replaced while it started. If the server has gone, either half says so when it is used.
+        if let Err(error) = self.sender.check_server() {
+            tracing::debug!(channel = %self.name(), %error, "split a client without a server");
         }
-        let deadline = Deadline::after(timeout.saturating_sub(TICK));
-        loop {
-            let server = self.requests.check_reader();
-            let left = deadline.left();
-            // What it answered before it went is there by now.
-            let wait = if server.is_ok() {
-                left.min(TICK)
-            } else {
-                Duration::ZERO
-            };
-            if let Some(frame) = self.responses.read(wait)? {
-                return Ok(Some(frame));
-            }
-            server?;
-            if left.is_zero() {
-                return Ok(None);
-            }
-        }
+        (self.sender, self.receiver)
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong on a duplex channel.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel;
@@ -60,6 +61,22 @@ pub enum DuplexError {
         /// How many.
         count: u64,
     },
+    /// Seen by one half of a client: the other was dropped. Nobody would receive the answer to a
+    /// request, or there are no more answers to come.
+    #[error("channel '{channel}': the other half of the client was dropped")]
+    OtherHalfDropped {
+        /// The channel.
+        channel: String,
+    },
+    /// Seen by a client that many use at once: it has come to its end, and so have all requests that
+    /// were under way.
+    #[error("channel '{channel}' has ended: {why}")]
+    Ended {
+        /// The channel.
+        channel: String,
+        /// What ended it.
+        why: Arc<DuplexError>,
+    },
     /// A handler asked for memory for its reply a second time.
     #[error("channel '{channel}': the reply to request {sequence} has its memory already")]
     AlreadyLoaned {
@@ -68,7 +85,8 @@ pub enum DuplexError {
         /// The request's sequence number.
         sequence: u64,
     },
-    /// A request came from a client whose response buffer is gone; it was not handled.
+    /// A request came from a client whose response buffer is gone: it was not handled, or its
+    /// answer was not sent.
     #[error("channel '{channel}': request {sequence} was dropped: its client has gone")]
     RequestDropped {
         /// The channel.

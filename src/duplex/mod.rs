@@ -27,18 +27,61 @@
 //! # }
 //! ```
 //!
+//! # Servers
+//!
+//! | server | its handler | answers with |
+//! |---|---|---|
+//! | [`ImmutableDuplexServer`] | `Fn(&Request) -> Result<Reply>` | bytes, or what it wrote in place |
+//! | [`MutableDuplexServer`] | `Fn(&mut [u8]) -> Result<()>` | the request, changed where it stood |
+//! | `AsyncDuplexServer`, feature `async` | `Fn(AsyncRequest) -> impl Future<Output = Result<Vec<u8>>>` | bytes |
+//!
+//! The first two handle one request at a time, or several on a pool of threads
+//! ([`ProcessingMode::ThreadPool`]); the third as many at once as it may
+//! ([`ServerOptions::max_in_flight`]). Answers leave in the order of the requests in every case. A
+//! handler that fails or panics costs its own request and is told to
+//! [`ServerOptions::on_error`].
+//!
 //! One client at a time: the protocol has one writer per buffer. The server outlives its clients
 //! and serves the next one.
 
+mod answers;
+#[cfg(feature = "async")]
+mod async_client;
+#[cfg(feature = "async")]
+mod async_server;
 mod client;
 mod error;
+mod halves;
+mod handler;
+mod immutable;
+mod link;
+mod mutable;
 mod name;
+mod options;
+#[cfg(feature = "async")]
+mod pending;
+mod pool;
+mod receiver;
 mod request;
+mod sender;
 mod server;
 mod session;
+mod single;
+#[cfg(feature = "async")]
+mod space;
+mod stop;
 
-pub use client::{ClientOptions, DuplexClient, Response};
+#[cfg(feature = "async")]
+pub use async_client::AsyncDuplexClient;
+#[cfg(feature = "async")]
+pub use async_server::{AsyncDuplexServer, AsyncRequest};
+pub use client::{ClientOptions, DuplexClient};
 pub use error::{DuplexError, Result};
+pub use handler::HandlerError;
+pub use immutable::ImmutableDuplexServer;
+pub use mutable::MutableDuplexServer;
 pub use name::{ChannelName, MAX_CHANNEL_NAME};
-pub use request::{HandlerError, Reply, ReplyLoan, Request};
-pub use server::{ImmutableDuplexServer, ProcessingMode, ServerOptions};
+pub use options::{ProcessingMode, ServerOptions};
+pub use receiver::{InterruptHandle, Response, ResponseReceiver};
+pub use request::{Reply, ReplyLoan, Request};
+pub use sender::{RequestLoan, RequestSender};

@@ -4,18 +4,27 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
-use super::session::Stop;
-use super::{DuplexError, Result};
-use crate::channel::{self, Error, Frame, Loan, TICK, Writer};
+use super::handler::Answer;
+use super::stop::Stop;
+use super::{ChannelName, DuplexError, Result};
+use crate::channel::{self, Error, Frame, Loan, Writer};
 
-/// Any error of a handler.
-pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
+/// How often a wait for space looks whether the server is to be stopped.
+const STOP_POLL: Duration = Duration::from_millis(20);
 
 /// A request, as a handler sees it.
 pub struct Request<'r> {
-    pub(crate) channel: &'r str,
-    pub(crate) frame: Frame,
-    pub(crate) responder: Cell<Option<Responder<'r>>>,
+    channel: &'r ChannelName,
+    frame: Frame,
+    memory: Cell<Option<ReplyMemory<'r>>>,
+}
+
+/// Where a handler can write its reply.
+pub(crate) enum ReplyMemory<'r> {
+    /// In the response buffer.
+    InPlace(Responder<'r>),
+    /// In memory of its own: the places of earlier replies are not known yet.
+    Apart,
 }
 
 /// The server's way to the response buffer.
@@ -27,10 +36,14 @@ pub(crate) struct Responder<'r> {
 
 impl<'r> Responder<'r> {
     /// Memory for a response, waiting for it no longer than the server lives.
-    pub(crate) fn loan(self, length: usize) -> channel::Result<Loan<'r>> {
-        let mut left = self.timeout;
+    fn loan(self, length: usize) -> channel::Result<Loan<'r>> {
+        let (mut left, mut passed) = (self.timeout, Duration::ZERO);
         loop {
-            match self.writer.reserve(length, left.min(TICK)) {
+            if self.stop.is_requested() {
+                left = Duration::ZERO;
+            }
+            let wait = left.min(STOP_POLL);
+            match self.writer.reserve(length, wait) {
                 Ok(placement) => {
                     return Ok(Loan {
                         writer: self.writer,
@@ -38,15 +51,59 @@ impl<'r> Responder<'r> {
                         length,
                     });
                 }
-                Err(Error::BufferFull { .. }) if left > TICK && !self.stop.is_requested() => {}
+                Err(Error::BufferFull { .. }) if left > wait => {}
+                Err(Error::BufferFull {
+                    name, needed, free, ..
+                }) => {
+                    return Err(Error::BufferFull {
+                        name,
+                        needed,
+                        free,
+                        waited: passed + wait,
+                    });
+                }
                 Err(error) => return Err(error),
             }
-            left = left.saturating_sub(TICK);
+            left -= wait;
+            passed += wait;
         }
+    }
+
+    /// Sends `answer` as the response to request `sequence`.
+    pub(crate) fn send(self, sequence: u64, answer: Answer) -> Result<()> {
+        let loan = match &answer {
+            Answer::Bytes(bytes) => {
+                let mut loan = self.loan(bytes.len())?;
+                loan.copy_from(bytes);
+                loan
+            }
+            Answer::Frame(frame) => {
+                let mut loan = self.loan(frame.len())?;
+                frame.copy_to_loan(&mut loan);
+                loan
+            }
+        };
+        // Before the answer: the client that has it may send at once, and finds nobody at work there.
+        drop(answer);
+        loan.commit_as(sequence)?;
+        Ok(())
+    }
+
+    /// Has what the response will change fetched while it is made.
+    pub(crate) fn prefetch(&self) {
+        self.writer.prefetch();
     }
 }
 
 impl<'r> Request<'r> {
+    pub(crate) fn new(channel: &'r ChannelName, frame: Frame, memory: ReplyMemory<'r>) -> Self {
+        Request {
+            channel,
+            frame,
+            memory: Cell::new(Some(memory)),
+        }
+    }
+
     /// The sequence number that the client gave it; its response carries the same.
     pub fn sequence(&self) -> u64 {
         self.frame.sequence()
@@ -73,22 +130,36 @@ impl<'r> Request<'r> {
         &self.frame
     }
 
-    /// Memory in the response buffer for a reply of `length` bytes, to be filled in place.
+    /// Memory for a reply of `length` bytes, to be filled by the handler and returned as its reply.
+    ///
+    /// With one handler at a time it is the reply's place in the response buffer, and nothing is
+    /// copied. In a [pool](super::ProcessingMode::ThreadPool) it is memory apart, copied into the
+    /// response buffer when the reply's turn comes: its place depends on the replies before it.
     ///
     /// # Errors
     ///
     /// [`DuplexError::AlreadyLoaned`] for a second one; what waiting for space can meet.
     pub fn loan(&self, length: usize) -> Result<ReplyLoan<'r>> {
-        let responder = self
-            .responder
-            .take()
-            .ok_or_else(|| DuplexError::AlreadyLoaned {
-                channel: self.channel.to_owned(),
-                sequence: self.sequence(),
-            })?;
-        Ok(ReplyLoan {
-            loan: responder.loan(length)?,
-        })
+        let memory = match self.memory.take() {
+            Some(ReplyMemory::InPlace(responder)) => Memory::InPlace(responder.loan(length)?),
+            Some(ReplyMemory::Apart) if length == 0 => {
+                let name = self.channel.response().to_string();
+                return Err(Error::InvalidFrameSize { name }.into());
+            }
+            Some(ReplyMemory::Apart) => Memory::Apart(vec![0; length]),
+            None => {
+                return Err(DuplexError::AlreadyLoaned {
+                    channel: self.channel.to_string(),
+                    sequence: self.sequence(),
+                });
+            }
+        };
+        Ok(ReplyLoan(memory))
+    }
+
+    /// Gives the request's memory back. Where the reply can be written, unless the handler has it.
+    pub(crate) fn finish(self) -> Option<ReplyMemory<'r>> {
+        self.memory.into_inner()
     }
 }
 
@@ -100,27 +171,39 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// Memory in the response buffer for one reply.
+/// Memory for one reply, in the response buffer where that is possible; see [`Request::loan`].
+///
+/// Its bytes may be anything until they are written.
 #[derive(Debug)]
-pub struct ReplyLoan<'r> {
-    pub(crate) loan: Loan<'r>,
+pub struct ReplyLoan<'r>(Memory<'r>);
+
+#[derive(Debug)]
+enum Memory<'r> {
+    InPlace(Loan<'r>),
+    Apart(Vec<u8>),
 }
 
 impl ReplyLoan<'_> {
     /// Number of bytes; never 0.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.loan.len()
+        match &self.0 {
+            Memory::InPlace(loan) => loan.len(),
+            Memory::Apart(bytes) => bytes.len(),
+        }
     }
 
     /// Copies `data` to the beginning; panics if it is longer than the loan.
     pub fn copy_from(&mut self, data: &[u8]) {
-        self.loan.copy_from(data);
+        self.write_at(0, data);
     }
 
     /// Copies `data` to `offset`; panics if it reaches beyond the loan.
     pub fn write_at(&mut self, offset: usize, data: &[u8]) {
-        self.loan.write_at(offset, data);
+        match &mut self.0 {
+            Memory::InPlace(loan) => loan.write_at(offset, data),
+            Memory::Apart(bytes) => bytes[offset..][..data.len()].copy_from_slice(data),
+        }
     }
 
     /// The memory in place.
@@ -129,8 +212,11 @@ impl ReplyLoan<'_> {
     ///
     /// As [`Loan::as_mut_slice`].
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.loan.as_mut_slice() }
+        match &mut self.0 {
+            // SAFETY: the caller's promise is the same.
+            Memory::InPlace(loan) => unsafe { loan.as_mut_slice() },
+            Memory::Apart(bytes) => bytes,
+        }
     }
 }
 
@@ -140,8 +226,12 @@ pub struct Reply<'r>(pub(crate) Content<'r>);
 
 #[derive(Debug)]
 pub(crate) enum Content<'r> {
+    /// Bytes that the handler brought.
     Bytes(Vec<u8>),
-    InPlace(ReplyLoan<'r>),
+    /// What it wrote into memory apart.
+    Apart(Vec<u8>),
+    /// What it wrote into the response buffer.
+    InPlace(Loan<'r>),
 }
 
 impl<'r> Reply<'r> {
@@ -153,6 +243,9 @@ impl<'r> Reply<'r> {
 
 impl<'r> From<ReplyLoan<'r>> for Reply<'r> {
     fn from(loan: ReplyLoan<'r>) -> Self {
-        Reply(Content::InPlace(loan))
+        Reply(match loan.0 {
+            Memory::InPlace(loan) => Content::InPlace(loan),
+            Memory::Apart(bytes) => Content::Apart(bytes),
+        })
     }
 }

@@ -1,159 +1,106 @@
-//! The server of a duplex channel.
+//! What the servers have in common: a thread that can be stopped.
 
-use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+#[cfg(feature = "async")]
 use std::time::Duration;
 
-use super::session::{Session, Stop};
-use super::{ChannelName, DuplexError, HandlerError, Reply, Request, Result};
-use crate::channel::{BufferConfig, Error, WaitStrategy};
+use super::handler::Handler;
+use super::pool::Pool;
+use super::session::{Crew, Session};
+use super::single::Single;
+use super::stop::Stop;
+use super::{ChannelName, ProcessingMode, Result, ServerOptions};
+use crate::channel::Error;
 
-/// How a server works through its requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum ProcessingMode {
-    /// One handler at a time, on one thread.
-    #[default]
-    SingleThread,
-}
-
-/// A function that is told the client's metadata.
-type OnInit = Box<dyn FnMut(&[u8]) + Send>;
-/// A function that is told what went wrong.
-type OnError = Box<dyn FnMut(&DuplexError) + Send>;
-
-/// How a server is set up.
-///
-/// ```
-/// use zerobuffer::duplex::ServerOptions;
-/// let options = ServerOptions::default().on_error(|error| eprintln!("{error}"));
-/// assert_eq!(options.buffer.payload_size, 1024 * 1024);
-/// ```
-pub struct ServerOptions {
-    /// Sizes of the request buffer: 4096 bytes of metadata and 1 MiB of payload by default.
-    pub buffer: BufferConfig,
-    /// How requests are worked through.
-    pub mode: ProcessingMode,
-    /// How long a response waits for space before it is given up and reported; 5 seconds by
-    /// default.
-    pub write_timeout: Duration,
-    /// How long to wait for a client before the server ends; for ever by default.
-    pub client_timeout: Option<Duration>,
-    /// How to wait for requests, and for space for responses.
-    pub wait_strategy: WaitStrategy,
-    pub(crate) on_init: OnInit,
-    pub(crate) on_error: OnError,
-}
-
-impl ServerOptions {
-    /// Has `callback` told each client's metadata, before its first request is handled. If it
-    /// panics, that request counts as one whose handler failed.
-    pub fn on_init(mut self, callback: impl FnMut(&[u8]) + Send + 'static) -> Self {
-        self.on_init = Box::new(callback);
-        self
-    }
-
-    /// Has `callback` told what goes wrong; without it, that is logged as a warning.
-    pub fn on_error(mut self, callback: impl FnMut(&DuplexError) + Send + 'static) -> Self {
-        self.on_error = Box::new(callback);
-        self
-    }
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        ServerOptions {
-            buffer: BufferConfig::new(4096, 1024 * 1024),
-            mode: ProcessingMode::default(),
-            write_timeout: Duration::from_secs(5),
-            client_timeout: None,
-            wait_strategy: WaitStrategy::default(),
-            on_init: Box::new(|_| {}),
-            on_error: Box::new(|error| tracing::warn!(%error, "duplex server")),
-        }
-    }
-}
-
-impl fmt::Debug for ServerOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerOptions")
-            .field("buffer", &self.buffer)
-            .field("mode", &self.mode)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A server whose handler sees requests that it cannot change, and makes new responses.
-///
-/// A handler that returns an error or panics is a failed handler, not a dead server: its request
-/// goes without an answer, which the client is told as soon as a later one is answered. Dropping
-/// the server stops it.
+/// A server's thread; stopped when dropped.
 #[derive(Debug)]
-pub struct ImmutableDuplexServer {
+pub(crate) struct Server {
     name: ChannelName,
     stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl ImmutableDuplexServer {
-    /// Makes the request buffer of channel `name` and serves its clients, one after another, on a
-    /// thread of its own. The request buffer is there when this returns.
-    ///
-    /// # Errors
-    ///
-    /// As [`Reader::create`](crate::Reader::create); [`Error::Io`] if no thread can be had.
-    pub fn start<H>(name: &ChannelName, options: ServerOptions, handler: H) -> Result<Self>
-    where
-        H: for<'r> Fn(&Request<'r>) -> std::result::Result<Reply<'r>, HandlerError>
-            + Send
-            + Sync
-            + 'static,
-    {
-        let stop = Arc::new(Stop::default());
-        let session = Session::new(name.clone(), options, handler, Arc::clone(&stop));
+impl Server {
+    /// Serves with `handler` in the mode that the options name.
+    pub(crate) fn start<H: Handler>(
+        name: &ChannelName,
+        options: ServerOptions,
+        handler: H,
+    ) -> Result<Server> {
+        let stop = Arc::default();
+        let limit = options.max_in_flight.get();
+        match options.mode {
+            ProcessingMode::SingleThread => {
+                let channel = name.clone();
+                Self::spawn(name, options, stop, Single { channel, handler }, limit)
+            }
+            ProcessingMode::ThreadPool(size) => {
+                let pool = Pool::start(size, name, handler, &stop)?;
+                Self::spawn(name, options, stop, pool, limit.max(size.get()))
+            }
+        }
+    }
+
+    /// Makes the request buffer and serves with `crew`, no more than `limit` requests at once.
+    pub(crate) fn spawn<C: Crew>(
+        name: &ChannelName,
+        options: ServerOptions,
+        stop: Arc<Stop>,
+        crew: C,
+        limit: usize,
+    ) -> Result<Server> {
+        let session = Session::new(name.clone(), options, Arc::clone(&stop), crew, limit);
         let requests = session.create_requests()?;
+        let ending = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("zerobuffer-duplex".into())
-            .spawn(move || session.run(requests))
+            .spawn(move || {
+                session.run(requests);
+                ending.set_ended();
+            })
             .map_err(|error| Error::from_io(name.as_str(), "start the server's thread", error))?;
-        Ok(ImmutableDuplexServer {
+        Ok(Server {
             name: name.clone(),
             stop,
             thread: Some(thread),
         })
     }
 
-    /// The channel's name.
-    pub fn name(&self) -> &ChannelName {
+    pub(crate) fn name(&self) -> &ChannelName {
         &self.name
     }
 
-    /// Whether the server still serves: it ends by itself only if no client comes in the time that
-    /// it was given, or if its request buffer cannot be made anew.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.thread
             .as_ref()
             .is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Stops the server and removes the request buffer. Returns within 200 ms of whatever it is
-    /// waiting for, but not before a handler that is at work has returned.
-    pub fn stop(mut self) {
-        self.end();
+    /// Stops the server, and waits up to `patience` until it has ended.
+    #[cfg(feature = "async")]
+    pub(crate) fn end_within(mut self, patience: Duration) {
+        self.stop.now();
+        let is_own = self.stop.is_employer_of_this_thread();
+        if !is_own && !self.stop.wait_until_ended(patience) {
+            tracing::warn!(channel = %self.name, "the server takes long to stop");
+            self.thread = None;
+        }
     }
 
     fn end(&mut self) {
         self.stop.now();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // A handler, or a callback, that stops its own server would wait for itself.
+        if !self.stop.is_employer_of_this_thread() && thread.join().is_err() {
             tracing::error!(channel = %self.name, "the server's thread panicked");
         }
     }
 }
 
-impl Drop for ImmutableDuplexServer {
+impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }

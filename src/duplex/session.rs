@@ -1,56 +1,44 @@
 //! A server at work: its clients, one after another, and their requests.
 
-use std::any::Any;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::request::{Content, Responder};
-use super::{ChannelName, DuplexError, HandlerError, Reply, Request, Result, ServerOptions};
-use crate::channel::{Error, Frame, Interrupt, Reader, TICK, WaitStrategy, Writer, sweep};
+use super::answers::{Answers, Due, Outcome};
+use super::handler::{failed, guard};
+use super::link::Link;
+use super::stop::Stop;
+use super::{ChannelName, DuplexError, Result, ServerOptions};
+use crate::channel::{self, Error, Frame, Reader, TICK, WaitStrategy};
 
 /// How often a server without a client looks for one.
 const CLIENT_POLL: Duration = Duration::from_millis(20);
 
-pub(crate) struct Session<H> {
-    name: ChannelName,
+/// Those who handle requests.
+pub(crate) trait Crew: Send + 'static {
+    /// Handles a request of the client that `link` leads to: either answers each at once, or takes
+    /// a ticket for each answer.
+    fn take(&mut self, request: Frame, link: &mut Link, answers: &mut Answers) -> Result<()>;
+
+    /// Forgets requests that wait to be handled, and others as far as that is possible: their
+    /// client has gone, or the server ends.
+    fn forget(&mut self) {}
+
+    /// Waits for handlers at work; there is nothing to handle any more.
+    fn end(&mut self) {}
+}
+
+/// What a server's thread does.
+///
+/// It alone reads requests and writes responses; whoever handles a request elsewhere gives the
+/// answer back to it. It attaches to a client only while no answer to an earlier one is under way.
+pub(crate) struct Session<C> {
     options: ServerOptions,
-    handler: H,
     stop: Arc<Stop>,
-    responses: Option<Writer>,
-    /// Whether the client attached to now has begun: requests before its first are another's.
-    has_begun: bool,
-    /// Since when there is no client.
-    alone_since: Instant,
-}
-
-/// What ends a session from another thread.
-#[derive(Debug, Default)]
-pub(crate) struct Stop {
-    requested: AtomicBool,
-    /// Ends the wait for requests.
-    waiting: Mutex<Option<Interrupt>>,
-}
-
-impl Stop {
-    pub(crate) fn now(&self) {
-        self.requested.store(true, Ordering::Relaxed);
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(interrupt) = &*waiting {
-            interrupt.raise();
-        }
-    }
-
-    pub(crate) fn is_requested(&self) -> bool {
-        self.requested.load(Ordering::Relaxed)
-    }
-
-    fn ends_wait_of(&self, requests: &Reader) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        *waiting = Some(requests.interrupt());
-    }
+    link: Link,
+    answers: Answers,
+    crew: C,
+    /// A client's first request, while answers to the client before it are under way.
+    first: Option<Frame>,
 }
 
 /// How a session goes on after an error.
@@ -65,71 +53,71 @@ enum Next {
     End,
 }
 
-impl<H> Session<H>
-where
-    H: for<'r> Fn(&Request<'r>) -> std::result::Result<Reply<'r>, HandlerError>,
-{
+impl<C: Crew> Session<C> {
+    /// A session of `crew`, which has no more than `limit` requests under way.
     pub(crate) fn new(
         name: ChannelName,
         options: ServerOptions,
-        handler: H,
         stop: Arc<Stop>,
+        crew: C,
+        limit: usize,
     ) -> Self {
         Session {
-            name,
+            link: Link::new(name, &options, Arc::clone(&stop)),
+            answers: Answers::new(limit, Arc::clone(&stop)),
             options,
-            handler,
             stop,
-            responses: None,
-            has_begun: false,
-            alone_since: Instant::now(),
+            crew,
+            first: None,
         }
     }
 
     /// Makes a request buffer for the session.
     pub(crate) fn create_requests(&self) -> Result<Reader> {
-        let requests = Reader::create(self.name.request(), &self.options.buffer)?;
-        self.stop.ends_wait_of(&requests);
+        let requests = Reader::create(self.link.name().request(), &self.options.buffer)?;
+        self.stop.ends_waits_of(&requests);
         Ok(requests)
     }
 
     /// Serves clients until the session is stopped.
     pub(crate) fn run(mut self, mut requests: Reader) {
+        self.stop.employs_this_thread();
         while let Next::Replace = self.serve_clients(&mut requests) {
             // The name has to be free before it is taken again.
             drop(requests);
             requests = match self.create_requests() {
                 Ok(requests) => requests,
-                Err(error) => return self.report(&error),
+                Err(error) => {
+                    self.report(&error);
+                    break;
+                }
             };
         }
+        self.finish();
     }
 
     /// Serves clients from one request buffer; what is to be done when that has ended.
     fn serve_clients(&mut self, requests: &mut Reader) -> Next {
-        while !self.is_stopped() {
+        while !self.stop.is_requested() {
             let Err(error) = self.turn(requests) else {
                 continue;
             };
+            let next = self.after(&error);
+            if !matches!(next, Next::Continue) {
+                self.detach();
+            }
             self.report(&error);
-            match self.after(&error) {
-                Next::Continue => {}
-                Next::Detach => self.detach(),
-                ended => {
-                    self.detach();
-                    return ended;
-                }
+            if matches!(next, Next::Replace | Next::End) {
+                return next;
             }
         }
         Next::End
     }
 
-    fn is_stopped(&self) -> bool {
-        self.stop.is_requested()
-    }
-
     fn report(&mut self, error: &DuplexError) {
-        (self.options.on_error)(error);
+        if let Err(panic) = guard(|| (self.options.on_error)(error)) {
+            tracing::error!(%error, "told of this, the program's callback failed: {panic}");
+        }
     }
 
     fn after(&self, error: &DuplexError) -> Next {
@@ -137,7 +125,7 @@ where
             DuplexError::NoClient { .. } => Next::End,
             DuplexError::Channel(Error::ReaderDead { .. }) => Next::Detach,
             DuplexError::Channel(Error::Corrupt { name, .. } | Error::Sequence { name, .. }) => {
-                if name == self.name.request().as_str() {
+                if name == self.link.name().request().as_str() {
                     Next::Replace
                 } else {
                     Next::Detach
@@ -147,24 +135,34 @@ where
         }
     }
 
-    /// Waits a while for a request and serves it.
+    /// Does one thing: sends an answer, or waits a while for a request and has it handled.
     fn turn(&mut self, requests: &mut Reader) -> Result<()> {
-        if self.responses.is_none() {
-            self.look_for_client()?;
+        if let Some(due) = self.answers.next() {
+            return self.send(due);
         }
-        // Spinning pays where an answer is waited for, not until a client comes.
-        let (wait, strategy) = match self.responses {
-            Some(_) => (TICK, self.options.wait_strategy),
-            None => (CLIENT_POLL, WaitStrategy::Block),
-        };
-        requests.set_wait_strategy(strategy);
-        match requests.read(wait) {
-            Ok(Some(frame)) => self.serve(frame, requests),
+        if self.answers.is_empty() {
+            if let Some(first) = self.first.take() {
+                return self.begin_client(first, requests);
+            }
+            if !self.link.is_attached() {
+                self.look_for_client()?;
+            }
+        } else if self.first.is_some() || self.answers.is_full() {
+            self.answers.wait(TICK);
+            return self.look_after_client();
+        }
+        match self.read(requests) {
+            Ok(Some(request)) => self.serve(request, requests),
             Ok(None) => self.look_after_client(),
-            Err(Error::WriterDead { .. }) => {
+            Err(Error::WriterDead { .. }) if self.answers.is_empty() => {
                 self.detach();
                 requests.await_next_writer();
                 Ok(())
+            }
+            Err(Error::WriterDead { .. }) => {
+                // It may still read what it is owed.
+                self.answers.wait(TICK);
+                self.look_after_client()
             }
             Err(error) => Err(error.into()),
         }
@@ -173,156 +171,141 @@ where
     /// Attaches to a client's response buffer before its first request, so that the client can see
     /// that it is served. What stands in the way is reported when it sends one.
     fn look_for_client(&mut self) -> Result<()> {
-        match self.try_attach() {
+        match self.link.try_attach() {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(error) => tracing::debug!(channel = %self.name, %error, "not attached"),
+            Err(error) => {
+                tracing::debug!(channel = %self.link.name(), %error, "not attached");
+            }
         }
         match self.options.client_timeout {
-            Some(waited) if self.alone_since.elapsed() >= waited => Err(DuplexError::NoClient {
-                channel: self.name.to_string(),
-                waited,
-            }),
+            Some(waited) if self.link.alone_since().elapsed() >= waited => {
+                Err(DuplexError::NoClient {
+                    channel: self.link.name().to_string(),
+                    waited,
+                })
+            }
             _ => Ok(()),
         }
     }
 
-    /// Whether there is a response buffer to attach to.
-    fn try_attach(&mut self) -> Result<bool> {
-        match Writer::connect(self.name.response(), Duration::ZERO) {
-            Ok(mut writer) => {
-                writer.set_wait_strategy(self.options.wait_strategy);
-                self.responses = Some(writer);
-                Ok(true)
-            }
-            Err(Error::BufferNotFound { .. }) => Ok(false),
-            Err(Error::NotReady { .. }) => {
-                // If a dead client left it, it is in the way of the next one.
-                sweep(self.name.response())?;
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
+    /// The next request, waiting a while for it, but not once an answer is ready.
+    fn read(&mut self, requests: &mut Reader) -> channel::Result<Option<Frame>> {
+        // Spinning pays where an answer is waited for, not until a client comes.
+        let (wait, strategy) = if self.link.is_attached() {
+            (TICK, self.options.wait_strategy)
+        } else {
+            (CLIENT_POLL, WaitStrategy::Block)
+        };
+        requests.set_wait_strategy(strategy);
+        let read = if self.answers.is_empty() {
+            requests.read(wait)
+        } else {
+            self.read_until_answer(requests, wait)
+        };
+        if let Ok(None) = read {
+            // What it may have been interrupted for is looked at after this.
+            requests.rearm();
         }
+        read
     }
 
-    /// Attaches to the response buffer of the client that has just sent its first request; whether
-    /// it has one.
-    ///
-    /// It is not waited for: a client makes it before it sends anything, so one that is not there
-    /// yet is not this client's.
-    fn attach_anew(&mut self) -> Result<bool> {
-        if self.responses.as_ref().is_some_and(Writer::is_current) {
-            return Ok(true);
+    /// As [`Session::read`], where answers are under way.
+    fn read_until_answer(
+        &self,
+        requests: &mut Reader,
+        wait: Duration,
+    ) -> channel::Result<Option<Frame>> {
+        if !self.answers.listen() {
+            return Ok(None);
         }
-        self.detach();
-        self.try_attach()
+        let read = requests.read(wait);
+        self.answers.stop_listening();
+        read
     }
 
     fn look_after_client(&mut self) -> Result<()> {
-        match self.responses.as_mut().map(Writer::check_reader) {
-            Some(Err(Error::ReaderDead { .. })) => {
-                self.detach();
-                sweep(self.name.response())?;
-                Ok(())
-            }
-            Some(Err(error)) => Err(error.into()),
-            Some(Ok(())) | None => Ok(()),
+        if !self.link.look_after_client()? {
+            self.crew.forget();
         }
+        Ok(())
     }
 
     fn detach(&mut self) {
-        if self.responses.take().is_some() {
-            self.alone_since = Instant::now();
+        self.link.detach();
+        self.crew.forget();
+    }
+
+    /// Has a request handled, or keeps it until the client that it begins can be attached to.
+    fn serve(&mut self, request: Frame, requests: &Reader) -> Result<()> {
+        if request.sequence() != 1 {
+            self.handle(request)
+        } else if self.answers.is_empty() {
+            self.begin_client(request, requests)
+        } else {
+            self.first = Some(request);
+            Ok(())
         }
-        self.has_begun = false;
+    }
+
+    fn begin_client(&mut self, first: Frame, requests: &Reader) -> Result<()> {
+        self.link.begin()?;
+        if self.link.is_serving()
+            && let Some(metadata) = requests.metadata()?
+        {
+            self.tell_metadata(&metadata, first.sequence())?;
+        }
+        self.handle(first)
     }
 
     /// Tells the program what a client says of itself before its first request, `sequence`. If that
     /// panics, it is this request that has failed.
     fn tell_metadata(&mut self, metadata: &[u8], sequence: u64) -> Result<()> {
-        let on_init = AssertUnwindSafe(|| (self.options.on_init)(metadata));
-        catch_unwind(on_init).map_err(|panic| {
-            let why = format!("being told the metadata, {}", panic_message(&*panic));
-            handler_failed(self.name.as_str(), sequence, why)
+        guard(|| (self.options.on_init)(metadata)).map_err(|panic| {
+            let why = format!("being told the metadata, {panic}");
+            failed(self.link.name(), sequence, why)
         })
     }
 
-    fn serve(&mut self, frame: Frame, requests: &Reader) -> Result<()> {
-        if frame.sequence() == 1 {
-            self.has_begun = self.attach_anew()?;
-            if self.has_begun
-                && let Some(metadata) = requests.metadata()?
-            {
-                self.tell_metadata(&metadata, frame.sequence())?;
-            }
-        }
-        let channel = self.name.as_str();
-        match self.responses.as_mut() {
-            Some(writer) if self.has_begun => {
-                writer.prefetch();
-                let responder = Responder {
-                    writer,
-                    timeout: self.options.write_timeout,
-                    stop: &self.stop,
-                };
-                answer(channel, &self.handler, frame, responder)
-            }
-            _ => Err(DuplexError::RequestDropped {
-                channel: channel.to_owned(),
-                sequence: frame.sequence(),
-            }),
+    fn handle(&mut self, request: Frame) -> Result<()> {
+        if self.link.is_serving() {
+            self.crew.take(request, &mut self.link, &mut self.answers)
+        } else {
+            Err(self.dropped(request.sequence()))
         }
     }
-}
 
-/// What becomes of a request whose handling failed.
-fn handler_failed(channel: &str, sequence: u64, why: String) -> DuplexError {
-    DuplexError::Handler {
-        channel: channel.to_owned(),
-        sequence,
-        why,
-    }
-}
-
-/// Has a request handled and sends the response under the request's number.
-fn answer<H>(channel: &str, handler: &H, frame: Frame, responder: Responder<'_>) -> Result<()>
-where
-    H: for<'r> Fn(&Request<'r>) -> std::result::Result<Reply<'r>, HandlerError>,
-{
-    let sequence = frame.sequence();
-    let request = Request {
-        channel,
-        frame,
-        responder: Cell::new(Some(responder)),
-    };
-    let failed = |why| handler_failed(channel, sequence, why);
-    // A handler that panics may leave what it owns in disorder, but nothing of the server's.
-    let reply = catch_unwind(AssertUnwindSafe(|| handler(&request)))
-        .map_err(|panic| failed(panic_message(&*panic)))?
-        .map_err(|error| failed(error.to_string()))?;
-    // Before the answer: the client that has it may send at once, and finds nobody at work there.
-    drop(request.frame);
-    match reply.0 {
-        Content::InPlace(reply) => reply.loan.commit_as(sequence)?,
-        Content::Bytes(bytes) => {
-            let responder = request.responder.take().ok_or_else(|| {
-                failed("it returned bytes after it had taken memory for the reply".into())
-            })?;
-            let mut loan = responder.loan(bytes.len())?;
-            loan.copy_from(&bytes);
-            loan.commit_as(sequence)?
+    /// Sends an answer to the client that waits for it, if it still does.
+    fn send(&mut self, due: Due) -> Result<()> {
+        let Due { sequence, outcome } = due;
+        match (outcome, self.link.responder()) {
+            (Outcome::Failed(error), _) => Err(error),
+            (_, None) => Err(self.dropped(sequence)),
+            (Outcome::Answer(answer), Some(responder)) => responder.send(sequence, answer),
+            (Outcome::Cancelled, Some(_)) => {
+                Err(failed(self.link.name(), sequence, "it was cancelled"))
+            }
         }
-    };
-    Ok(())
-}
+    }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    format!(
-        "it panicked: {}",
-        text.unwrap_or_else(|| "no message".into())
-    )
+    fn dropped(&self, sequence: u64) -> DuplexError {
+        DuplexError::RequestDropped {
+            channel: self.link.name().to_string(),
+            sequence,
+        }
+    }
+
+    /// Ends the crew and sends what it has got ready. What nobody has begun with is lost, like the
+    /// requests that were not read.
+    fn finish(mut self) {
+        self.crew.forget();
+        self.crew.end();
+        while let Some(due) = self.answers.next() {
+            if let Outcome::Cancelled = due.outcome {
+                tracing::debug!(channel = %self.link.name(), due.sequence, "not handled");
+            } else if let Err(error) = self.send(due) {
+                self.report(&error);
+            }
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod duplex;
+
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -67,6 +69,16 @@ impl Peer {
     pub fn spawn(command: &mut Command) -> Peer {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null());
         Peer(command.spawn().expect("a child process"))
+    }
+
+    /// How much processor time the process has used.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).expect("alive");
+        let (_, fields) = stat.rsplit_once(')').expect("a program's name");
+        // The twelfth and the thirteenth behind the name; Linux counts a hundred to the second.
+        let ticks = fields.split_ascii_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(10 * ticks)
     }
 
     /// Kills the process, which gets no chance to clean up, and reaps it.

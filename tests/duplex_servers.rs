@@ -1,0 +1,524 @@
+//! What every duplex server keeps to, whatever it does with requests and in whatever mode.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use support::duplex::{answer, channel, collect_errors, connect};
+use support::{LONG, NOTICED, Peer, leftovers, wait_until};
+#[cfg(feature = "async")]
+use zerobuffer::duplex::AsyncDuplexServer;
+use zerobuffer::duplex::{
+    ChannelName, ClientOptions, DuplexClient, DuplexError, HandlerError, ImmutableDuplexServer,
+    MutableDuplexServer, ProcessingMode, Reply, ServerOptions,
+};
+use zerobuffer::{BufferConfig, Error, Reader};
+
+const SHORT: Duration = Duration::from_millis(30);
+
+/// In so long, a thread that does not sleep is seen in a process's times.
+const BUSY: Duration = Duration::from_millis(200);
+
+/// What a server does with requests.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Replies with bytes of its own.
+    Bytes,
+    /// Writes its reply into the memory that it is offered.
+    Loan,
+    /// Changes the request.
+    Mutable,
+    /// Replies with bytes, after some time in which others run.
+    #[cfg(feature = "async")]
+    Async,
+}
+
+const KINDS: &[Kind] = &[
+    Kind::Bytes,
+    Kind::Loan,
+    Kind::Mutable,
+    #[cfg(feature = "async")]
+    Kind::Async,
+];
+
+fn modes() -> [ProcessingMode; 3] {
+    let pool = |size| ProcessingMode::ThreadPool(NonZeroUsize::new(size).unwrap());
+    [ProcessingMode::SingleThread, pool(1), pool(3)]
+}
+
+fn servers() -> impl Iterator<Item = (Kind, ProcessingMode)> {
+    let of_kind = |kind: &Kind| {
+        let modes = modes();
+        let number = kind.number_of_modes(modes.len());
+        let kind = *kind;
+        modes.into_iter().take(number).map(move |mode| (kind, mode))
+    };
+    KINDS.iter().flat_map(of_kind)
+}
+
+/// A server; stopped when dropped.
+struct Served {
+    _server: Box<dyn Send>,
+}
+
+impl Kind {
+    fn number_of_modes(self, all: usize) -> usize {
+        match self {
+            #[cfg(feature = "async")]
+            Kind::Async => 1,
+            _ => all,
+        }
+    }
+
+    /// Serves with a handler that does what requests tell it.
+    fn start(self, name: &ChannelName, options: ServerOptions) -> Served {
+        let server: Box<dyn Send> = match self {
+            Kind::Bytes => {
+                let handler = |request: &zerobuffer::duplex::Request<'_>| {
+                    let mut data = request.to_vec();
+                    obey(&mut data)?;
+                    Ok(data)
+                };
+                let server = ImmutableDuplexServer::start(name, options, move |request| {
+                    handler(request).map(Reply::bytes)
+                });
+                Box::new(server.unwrap())
+            }
+            Kind::Loan => {
+                let server = ImmutableDuplexServer::start(name, options, |request| {
+                    let mut reply = request.loan(request.len())?;
+                    let mut data = request.to_vec();
+                    obey(&mut data)?;
+                    reply.copy_from(&data);
+                    Ok(reply.into())
+                });
+                Box::new(server.unwrap())
+            }
+            Kind::Mutable => {
+                // SAFETY: the clients are those of the tests below.
+                let server = unsafe { MutableDuplexServer::start(name, options, obey) };
+                Box::new(server.unwrap())
+            }
+            #[cfg(feature = "async")]
+            Kind::Async => Box::new(support::duplex::OnRuntime::start(|| {
+                AsyncDuplexServer::start(name, options, |request| async move {
+                    let mut data = request.to_vec();
+                    tokio::time::sleep(DELAY * u32::from(std::mem::take(&mut data[1]))).await;
+                    obey(&mut data)?;
+                    data[1] = !request.to_vec()[1];
+                    Ok(data)
+                })
+                .unwrap()
+            })),
+        };
+        Served { _server: server }
+    }
+}
+
+const ECHO: u8 = 0;
+const FAIL: u8 = 1;
+const PANIC: u8 = 2;
+
+/// The unit of a handler's delay.
+const DELAY: Duration = Duration::from_micros(100);
+
+/// Does what a request says in its first byte, after the delay in its second; inverts it.
+fn obey(data: &mut [u8]) -> Result<(), HandlerError> {
+    std::thread::sleep(DELAY * u32::from(data[1]));
+    match data[0] {
+        FAIL => return Err("as it was told".into()),
+        // As a panic, without the message on the terminal.
+        PANIC => std::panic::resume_unwind(Box::new("as it was told")),
+        _ => {}
+    }
+    data.iter_mut().for_each(|byte| *byte = !*byte);
+    Ok(())
+}
+
+fn request(verb: u8, text: &[u8]) -> Vec<u8> {
+    [&[verb, 0], text].concat()
+}
+
+fn inverted(data: &[u8]) -> Vec<u8> {
+    data.iter().map(|byte| !byte).collect()
+}
+
+/// Expects request `sequence` to be reported as failed.
+fn gap(client: &mut DuplexClient) -> u64 {
+    match client.receive(LONG).unwrap_err() {
+        DuplexError::HandlerFailed { sequence, .. } => sequence,
+        error => panic!("{error}"),
+    }
+}
+
+/// Has a client that reads nothing sent a response that fills its buffer, and asks for more.
+fn client_that_does_not_read(name: &ChannelName) -> DuplexClient {
+    let response_buffer = Some(BufferConfig::new(0, 1024));
+    let options = ClientOptions {
+        response_buffer,
+        ..Default::default()
+    };
+    let mut client = DuplexClient::connect(name, options).unwrap();
+    client.send(&request(ECHO, &[1; 600])).unwrap();
+    client.send(&request(ECHO, &[2; 600])).unwrap();
+    client
+}
+
+/// Removes what a killed server has left, as the next server does.
+fn clear_away(name: &ChannelName) {
+    drop(Reader::create(name.request(), &BufferConfig::new(0, 1024)).unwrap());
+    assert!(leftovers(name.as_str()).is_empty());
+}
+
+/// How many entries the server has written into the response buffer.
+fn responses_written(name: &ChannelName) -> u8 {
+    let segment = std::fs::File::open(format!("/dev/shm/{}", name.response())).unwrap();
+    let mut count = [0];
+    segment.read_exact_at(&mut count, 0x40).unwrap();
+    count[0]
+}
+
+/// Not a test of its own: what the other processes of the tests below do.
+#[test]
+fn play_a_role() {
+    let Some((role, name)) = support::role() else {
+        return;
+    };
+    let name = ChannelName::new(name).unwrap();
+    if role == "client" {
+        let mut client = connect(&name);
+        for _ in 0..20 {
+            client.send(&[ECHO, 200]).unwrap();
+        }
+        std::thread::sleep(LONG);
+    } else {
+        let number: usize = role.parse().unwrap();
+        let (kind, mode) = servers().nth(number).unwrap();
+        let mut options = ServerOptions::default();
+        options.mode = mode;
+        let _server = kind.start(&name, options);
+        std::thread::sleep(LONG);
+    }
+}
+
+#[test]
+fn a_server_with_nothing_to_do_sleeps() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("sleeps-{i}"));
+        let mut peer = Peer::start(&i.to_string(), name.as_str());
+        let mut client = connect(&name);
+        for sequence in 1..=50 {
+            client.send(&request(ECHO, b"")).unwrap();
+            assert_eq!(answer(&mut client).0, sequence);
+        }
+        let used_while = |what: &str| {
+            let before = peer.cpu_time();
+            std::thread::sleep(BUSY);
+            let used = peer.cpu_time() - before;
+            assert!(used < BUSY / 2, "{kind:?} {mode:?}, {what}: {used:?}");
+        };
+        used_while("without requests");
+        let longest = 255 * DELAY;
+        for _ in 0..3 * BUSY.as_micros() / longest.as_micros() {
+            client.send(&[ECHO, 255]).unwrap();
+        }
+        used_while("while handlers wait");
+        peer.kill();
+        drop(client);
+        clear_away(&name);
+    }
+}
+
+#[test]
+fn failed_handlers_are_named_gaps() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("gaps-{i}"));
+        let (mut options, errors) = collect_errors(ServerOptions::default());
+        options.mode = mode;
+        let _server = kind.start(&name, options);
+        let mut client = connect(&name);
+        for verb in [ECHO, FAIL, PANIC, ECHO] {
+            client.send(&request(verb, b"x")).unwrap();
+        }
+        assert_eq!(
+            answer(&mut client),
+            (1, inverted(&request(ECHO, b"x"))),
+            "{kind:?} {mode:?}"
+        );
+        assert_eq!([gap(&mut client), gap(&mut client)], [2, 3]);
+        assert_eq!(answer(&mut client), (4, inverted(&request(ECHO, b"x"))));
+        let errors = errors.lock().unwrap();
+        assert!(
+            errors[0].contains("request 2: as it was told"),
+            "{errors:?}"
+        );
+        assert!(
+            errors[1].contains("request 3: it panicked: as it was told"),
+            "{errors:?}"
+        );
+        assert_eq!(errors.len(), 2);
+    }
+}
+
+#[test]
+fn an_unread_response_is_given_up_and_the_next_is_not() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("unread-{i}"));
+        let (mut options, errors) = collect_errors(ServerOptions::default());
+        options.mode = mode;
+        options.write_timeout = SHORT;
+        let _server = kind.start(&name, options);
+        let mut client = client_that_does_not_read(&name);
+        wait_until("a response was given up", || {
+            !errors.lock().unwrap().is_empty()
+        });
+        let error = errors.lock().unwrap()[0].clone();
+        assert!(error.contains("is full"), "{kind:?} {mode:?}: {error}");
+        assert!(error.contains("waited 3"), "{error}");
+        assert_eq!(answer(&mut client).0, 1);
+        client.send(&request(ECHO, b"next")).unwrap();
+        assert_eq!(gap(&mut client), 2);
+        assert_eq!(answer(&mut client), (3, inverted(&request(ECHO, b"next"))));
+    }
+}
+
+#[test]
+fn a_callback_that_panics_does_not_end_the_server() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("callback-{i}"));
+        let panicking =
+            |_: &DuplexError| std::panic::resume_unwind(Box::new("the callback's affair"));
+        let mut options = ServerOptions::default().on_error(panicking);
+        options.mode = mode;
+        let _server = kind.start(&name, options);
+        let mut client = connect(&name);
+        client.send(&request(FAIL, b"")).unwrap();
+        client.send(&request(ECHO, b"")).unwrap();
+        assert_eq!(gap(&mut client), 1, "{kind:?} {mode:?}");
+        assert_eq!(answer(&mut client).0, 2);
+    }
+}
+
+#[test]
+fn clients_come_one_after_another() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("clients-{i}"));
+        let (told, metadata) = mpsc::channel();
+        let mut options =
+            ServerOptions::default().on_init(move |data| told.send(data.to_vec()).unwrap());
+        options.mode = mode;
+        let server = kind.start(&name, options);
+        for round in 0..4_u8 {
+            let mut client = connect(&name);
+            client.set_metadata(&[round]).unwrap();
+            for i in 0..8 {
+                client.send(&request(ECHO, &[round, i])).unwrap();
+            }
+            // The last client's answers are not all taken.
+            for i in 0..5 {
+                let expected = inverted(&request(ECHO, &[round, i]));
+                assert_eq!(
+                    answer(&mut client),
+                    (u64::from(i) + 1, expected),
+                    "{kind:?} {mode:?}"
+                );
+            }
+            assert_eq!(metadata.try_recv(), Ok(vec![round]));
+        }
+        drop(server);
+        assert_eq!(leftovers(name.as_str()), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[test]
+fn a_killed_client_makes_room_for_the_next() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("killed-{i}"));
+        let mut options = ServerOptions::default();
+        options.mode = mode;
+        let server = kind.start(&name, options);
+        let mut peer = Peer::start("client", name.as_str());
+        wait_until("the other process is served", || {
+            std::fs::exists(format!("/dev/shm/{}", name.response())).unwrap()
+                && responses_written(&name) > 0
+        });
+        peer.kill();
+        let mut client = connect(&name);
+        client.send(&request(ECHO, b"mine")).unwrap();
+        let expected = inverted(&request(ECHO, b"mine"));
+        assert_eq!(answer(&mut client), (1, expected), "{kind:?} {mode:?}");
+        drop(client);
+        drop(server);
+        assert!(leftovers(name.as_str()).is_empty());
+    }
+}
+
+/// Expects that stopping what `make` makes is quick. On a machine with more to do than processors
+/// anything may take long, but not five times in a row.
+fn expect_quick_stop<T>(what: &str, mut make: impl FnMut() -> (Served, T)) {
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let (server, client) = make();
+        let begun = Instant::now();
+        drop(server);
+        took.push(begun.elapsed());
+        drop(client);
+        if took.last() < Some(&NOTICED) {
+            return;
+        }
+    }
+    panic!("{what}: {took:?}");
+}
+
+#[test]
+fn stopping_is_quick_whatever_the_server_waits_for() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let start = |name: &ChannelName| {
+            let mut options = ServerOptions::default();
+            options.mode = mode;
+            kind.start(name, options)
+        };
+        let what = |wait: &str| format!("{kind:?} {mode:?} waits for {wait}");
+
+        let name = channel(&format!("stop-{i}"));
+        expect_quick_stop(&what("a client"), || (start(&name), ()));
+
+        expect_quick_stop(&what("a request"), || {
+            let server = start(&name);
+            let mut client = connect(&name);
+            client.send(&request(ECHO, b"")).unwrap();
+            assert_eq!(answer(&mut client).0, 1);
+            (server, client)
+        });
+
+        expect_quick_stop(&what("space"), || {
+            let server = start(&name);
+            let client = client_that_does_not_read(&name);
+            wait_until("the first response is there", || {
+                responses_written(&name) == 1
+            });
+            (server, client)
+        });
+        assert!(leftovers(name.as_str()).is_empty());
+    }
+}
+
+#[test]
+fn what_was_answered_before_the_end_is_received() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("end-{i}"));
+        let mut options = ServerOptions::default();
+        options.mode = mode;
+        let server = kind.start(&name, options);
+        let mut client = client_that_does_not_read(&name);
+        wait_until("the first response is there", || {
+            responses_written(&name) == 1
+        });
+        drop(server);
+        assert_eq!(answer(&mut client).0, 1, "{kind:?} {mode:?}");
+        let error = client.receive(LONG).unwrap_err();
+        assert!(
+            matches!(error, DuplexError::Channel(Error::WriterDead { .. })),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn stopping_does_not_wait_for_the_reader_of_a_dead_writer() {
+    let name = channel("recovery");
+    for phase in [0, 20, 40] {
+        expect_quick_stop("the 300 ms that a reader has", || {
+            let client = Reader::create(name.response(), &BufferConfig::new(0, 1024)).unwrap();
+            let segment = std::fs::File::options()
+                .write(true)
+                .open(format!("/dev/shm/{}", name.response()))
+                .unwrap();
+            // No process has such an id: this writer is dead, and nobody reads to notice it.
+            let writer_pid = u64::from(u32::MAX).to_le_bytes();
+            segment.write_all_at(&writer_pid, 0x50).unwrap();
+            let server = Kind::Bytes.start(&name, ServerOptions::default());
+            std::thread::sleep(Duration::from_millis(phase));
+            (server, client)
+        });
+    }
+}
+
+#[test]
+fn a_server_can_be_stopped_by_its_own_callback() {
+    for (i, (kind, mode)) in servers().enumerate() {
+        let name = channel(&format!("suicide-{i}"));
+        let slot: Arc<Mutex<Option<Served>>> = Arc::default();
+        let own = Arc::clone(&slot);
+        let mut options =
+            ServerOptions::default().on_error(move |_| drop(own.lock().unwrap().take()));
+        options.mode = mode;
+        *slot.lock().unwrap() = Some(kind.start(&name, options));
+        let mut client = connect(&name);
+        client.send(&request(FAIL, b"")).unwrap();
+        let error = client.receive(LONG).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                DuplexError::Channel(Error::WriterDead { .. } | Error::ReaderDead { .. })
+            ),
+            "{kind:?} {mode:?}: {error}"
+        );
+        drop(client);
+        wait_until("the server has cleared away", || {
+            leftovers(name.as_str()).is_empty()
+        });
+    }
+}
+
+/// Verb, delay and length of a request.
+fn order() -> impl Strategy<Value = (u8, u8, usize)> {
+    let verb = prop_oneof![6 => Just(ECHO), 1 => Just(FAIL), 1 => Just(PANIC)];
+    (verb, 0..8_u8, 0..300_usize)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn every_answer_is_to_its_own_request(
+        orders in prop::collection::vec(order(), 1..80),
+        kind in 0..KINDS.len(),
+        threads in 0..6_usize,
+        max_in_flight in 1..100_usize,
+    ) {
+        let name = channel("property");
+        let mut options = ServerOptions::default().on_error(|_| {});
+        if let Some(size) = NonZeroUsize::new(threads) {
+            options.mode = ProcessingMode::ThreadPool(size);
+        }
+        options.max_in_flight = NonZeroUsize::new(max_in_flight).unwrap();
+        let _server = KINDS[kind].start(&name, options);
+        let mut client = connect(&name);
+        // One that succeeds at the end, so that every gap before it is told.
+        let orders: Vec<_> = orders.into_iter().chain([(ECHO, 0, 1)]).collect();
+        let requests: Vec<Vec<u8>> = (1_u8..)
+            .zip(&orders)
+            .map(|(i, (verb, delay, length))| {
+                [vec![*verb, *delay], vec![i; *length]].concat()
+            })
+            .collect();
+        for request in &requests {
+            client.send(request).unwrap();
+        }
+        for (sequence, request) in (1..).zip(&requests) {
+            if request[0] == ECHO {
+                prop_assert_eq!(answer(&mut client), (sequence, inverted(request)));
+            } else {
+                prop_assert_eq!(gap(&mut client), sequence);
+            }
+        }
+    }
+}
