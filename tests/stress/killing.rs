@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
@@ -143,14 +144,15 @@ fn starting(victim: Implementation) -> u64 {
     }
 }
 
+/// However long it takes: it only has to go on.
 fn wait_for_progress(reached: u64, peer: &Peer, progress: &Progress) {
-    let begun = Instant::now();
-    while progress.get() < reached && !peer.has_ended() {
+    let (mut seen, mut since) = (0, Instant::now());
+    while seen < reached && !peer.has_ended() {
         let got = progress.get();
-        assert!(
-            begun.elapsed() < LONG,
-            "in {LONG:?} only {got} of {reached}"
-        );
+        if got != seen {
+            (seen, since) = (got, Instant::now());
+        }
+        assert!(since.elapsed() < LONG, "stuck at {got} of {reached}");
         std::thread::sleep(Duration::from_micros(50));
     }
 }
@@ -206,13 +208,16 @@ impl Killing {
         let mut peer = life.job.start(self.victim);
         let noticed = std::thread::scope(|scope| {
             scope.spawn(|| {
-                moment.wait(&peer, &self.progress);
+                let waiting = AssertUnwindSafe(|| moment.wait(&peer, &self.progress));
+                let waited = catch_unwind(waiting);
+                // Stuck or not: the survivor waits for this.
                 peer.kill_unreaped();
                 self.lateness.restart();
                 life.died.set(Instant::now()).unwrap();
                 if is_reaped {
                     peer.reap();
                 }
+                waited.unwrap_or_else(|stuck| resume_unwind(stuck));
             });
             survive(&life)
         });
