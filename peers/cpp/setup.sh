@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the step server, and one end of the benchmark, into target/peers/cpp of the repository, installing what is missing where
-# it may. Prints only what goes wrong.
+# Builds the step server, one end of the benchmark and one of the stress test into target/peers/cpp of
+# the repository, installing what is missing where it may. Prints only what goes wrong.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out="$here/../../target/peers/cpp"
@@ -34,7 +34,7 @@ if [ -n "$missing" ]; then
     fi
 fi
 
-if ! make -s -C "$here" -j "$(nproc)" OUT="$out" server benchmark >"$log" 2>&1; then
+if ! make -s -C "$here" -j "$(nproc)" OUT="$out" server benchmark stress >"$log" 2>&1; then
     cat "$log" >&2
     echo "peers/cpp: the build failed" >&2
     exit 1

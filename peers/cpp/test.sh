@@ -7,7 +7,7 @@ out="$here/../../target/peers/cpp"
 "$here/setup.sh"
 
 run() {
-    make -s -C "$here" -j "$(nproc)" OUT="$1" FLAGS="$2" server tests
+    make -s -C "$here" -j "$(nproc)" OUT="$1" FLAGS="$2" server stress tests
     "$1/zerobuffer-tests" $chosen
     [ -n "$chosen" ] || python3 "$here/tests/serve_test.py" "$1/zerobuffer-serve-cpp"
 }

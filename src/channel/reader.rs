@@ -430,6 +430,11 @@ impl Reader {
     }
 
     fn take_frame(&mut self, total: u64, sequence: u64, restarted: bool) -> Frame {
+        // A writer is watched from its first frame on, even by a reader that never has to wait: who
+        // gets its process id later is not it.
+        if restarted || !self.writer.is_in_its_place() {
+            self.look_at_writer();
+        }
         let offset = self.position;
         self.posts.frame_taken(&self.account.parts.data);
         self.advance(total, offset + total);

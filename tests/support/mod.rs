@@ -6,8 +6,12 @@ pub mod duplex;
 pub mod servers;
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 
 /// Long enough for anything that is going to happen.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -75,22 +79,22 @@ pub fn role() -> Option<(String, String)> {
     Some((std::env::var(ROLE).ok()?, std::env::var(NAME).ok()?))
 }
 
-/// Another process of this test program; killed, if need be, when dropped.
+/// Another process, most often of this test program; killed, if need be, when dropped.
 pub struct Peer(Child);
 
 impl Peer {
     /// Starts this test program again; its test `play_a_role` plays `role` on `name`.
     pub fn start(role: &str, name: &str) -> Peer {
         let program = std::env::current_exe().expect("this test program");
-        let child = Command::new(program)
-            .args(["--exact", "play_a_role", "--nocapture"])
-            .env(ROLE, role)
-            .env(NAME, name)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("a child process");
-        Peer(child)
+        let mut command = Command::new(program);
+        command.args(["--exact", "play_a_role", "--nocapture"]);
+        Peer::spawn(command.env(ROLE, role).env(NAME, name))
+    }
+
+    /// Starts another program.
+    pub fn spawn(command: &mut Command) -> Peer {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+        Peer(command.spawn().expect("a child process"))
     }
 
     /// How much processor time the process has used.
@@ -107,6 +111,30 @@ impl Peer {
     pub fn kill(&mut self) {
         self.0.kill().expect("a child to kill");
         self.0.wait().expect("a child to reap");
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> Pid {
+        Pid::from_raw(self.0.id().try_into().expect("an id that fits"))
+    }
+
+    /// Kills the process and waits until it is dead, but does not reap it: a zombie is left.
+    pub fn kill_unreaped(&self) {
+        kill(self.id(), Signal::SIGKILL).expect("a child to kill");
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        waitid(Id::Pid(self.id()), flags).expect("a child to wait for");
+    }
+
+    /// Reaps the process, which has been killed or is about to end.
+    pub fn reap(&mut self) -> ExitStatus {
+        self.0.wait().expect("a child to reap")
+    }
+
+    /// Whether the process has ended; it is not reaped.
+    pub fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        let status = waitid(Id::Pid(self.id()), flags).expect("a child to look at");
+        status != WaitStatus::StillAlive
     }
 
     /// Waits until the process has ended by itself.

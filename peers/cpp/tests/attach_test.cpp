@@ -131,6 +131,20 @@ TEST(a_buffer_without_reader_or_semaphores_is_not_ready) {
     check_equal(0U, Segment::open(other.name).field(Field::writer_pid).load());
 }
 
+TEST(a_reader_that_settles_an_account_is_waited_for) {
+    const BufferName name(unique_name("settling"));
+    const Reader reader = Reader::create(name, {{64, 1024}});
+    const Segment segment = Segment::open(name);
+    // As a reader does it after a writer's death, but not as quickly.
+    segment.field(Field::writer_pid).store(static_cast<std::uint64_t>(::getpid()));
+    const std::jthread settling([&] {
+        std::this_thread::sleep_for(Milliseconds(50));
+        segment.field(Field::writer_pid).store(0);
+    });
+    Writer writer = Writer::connect(name, {.connect_timeout = Milliseconds(0)});
+    writer.write(bytes("x"));
+}
+
 TEST(semaphores_replaced_after_attaching_are_followed) {
     Altered other;
     Writer writer = Writer::connect(other.name);

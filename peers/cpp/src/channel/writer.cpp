@@ -43,6 +43,7 @@ public:
     ~WriterCore() override { close(); }
 
     std::uint64_t writer_pid() { return field(Field::writer_pid).load(std::memory_order_acquire); }
+    std::uint64_t reader_pid() const noexcept { return reader_pid_; }
     // Becomes the writer in place of `pid`, 0 or a dead one.
     bool take_place_of(std::uint64_t pid);
 
@@ -280,21 +281,24 @@ Writer Connector::attempt() {
     auto core = make_held(options_.holdings, name_.text(),
                           [&] { return std::make_shared<WriterCore>(name_, options_); });
     const std::uint64_t pid = core->writer_pid();
-    if (pid == 0 || !Process(pid).alive()) {
-        if (pid != 0 && pid != dead_writer_) {
-            dead_writer_ = pid;
-            dead_since_ = Clock::now();
-        }
-        if (pid != 0 && Clock::now() < dead_since_ + kRecoveryPatience) {
-            throw NotReady(name_.text(), "its last writer died a moment ago");
-        }
-        if (core->take_place_of(pid)) {
-            dead_writer_ = 0;
-            return Writer(std::move(core));
-        }
+    // For a moment the reader itself stands there: while it settles a dead writer's account.
+    const bool is_reader = pid == core->reader_pid();
+    if (pid != 0 && !is_reader && Process(pid).alive()) {
+        leaving_ = 0;
+        throw WriterAlreadyConnected(name_.text(), pid);
     }
-    dead_writer_ = 0;
-    throw WriterAlreadyConnected(name_.text(), core->writer_pid());
+    if (pid != 0 && pid != leaving_) {
+        leaving_ = pid;
+        leaving_since_ = Clock::now();
+    }
+    if (pid != 0 && Clock::now() < leaving_since_ + kRecoveryPatience) {
+        throw NotReady(name_.text(), "its last writer died a moment ago");
+    }
+    leaving_ = 0;
+    if (pid != 0 && is_reader) throw WriterAlreadyConnected(name_.text(), pid);
+    // Where somebody else was quicker, the next attempt tells who.
+    if (!core->take_place_of(pid)) return attempt();
+    return Writer(std::move(core));
 }
 
 Writer Writer::connect(const BufferName& name, const WriterOptions& options) {

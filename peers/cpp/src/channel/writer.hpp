@@ -92,14 +92,14 @@ public:
 
     // Throws what Writer::connect throws, NotReady at once.
     Writer attempt();
-    // Whether the last attempt met a dead writer, whose account the reader is about to settle.
-    bool awaits_recovery() const noexcept { return dead_writer_ != 0; }
+    // Whether the last attempt met a dead writer, whose account the reader settles, or is about to.
+    bool awaits_recovery() const noexcept { return leaving_ != 0; }
 
 private:
     BufferName name_;
     WriterOptions options_;
-    std::uint64_t dead_writer_ = 0;
-    TimePoint dead_since_{};
+    std::uint64_t leaving_ = 0;
+    TimePoint leaving_since_{};
 };
 
 }  // namespace zerobuffer
