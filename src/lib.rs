@@ -41,7 +41,9 @@
 //! sees it, and a loan that is dropped was never there. A [`Frame`] is read where it stands and goes
 //! back to the writer when it is dropped. Several may be held, dropped in any order, sent to other
 //! threads; the writer gets memory back in the order in which it was written, so a frame that is
-//! held for long holds up what comes behind it.
+//! held for long holds up what comes behind it. In a stream, memory goes back for several frames at
+//! once: a few milliseconds later at most while frames are read, and never more than a sixteenth of
+//! the ring.
 //!
 //! [`Frame::copy_to`] and [`Loan::write_at`] are sound whatever the other process does.
 //! [`Frame::as_slice`] and [`Loan::as_mut_slice`] give references into the ring and are `unsafe`,
@@ -119,8 +121,9 @@
 //!   name removes them. A writer has to [connect](Writer::connect) again.
 //! * **Wrong bytes** in the segment are [`Error::Corrupt`] or [`Error::Sequence`]: never a panic, an
 //!   endless loop, or a read outside the mapping. The buffer is of no use then: make it anew.
-//! * **`fork`**: a child of a process that has a reader or a writer must not use or drop it while the
-//!   parent does.
+//! * **`fork`**: a child must not use a reader, a writer or a frame that its parent uses. It may drop
+//!   readers and writers, which then stay the parent's, but no frame: that would give its memory back
+//!   a second time.
 //!
 //! # Requests and responses
 //!

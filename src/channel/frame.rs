@@ -10,8 +10,8 @@ use super::account::Account;
 /// A frame that was read: its data stands in the segment until the frame is dropped.
 ///
 /// Dropping it gives its memory back to the writer, in the order in which frames were written: a
-/// frame dropped before an older one goes back together with that. A frame may be sent to another
-/// thread, and may outlive its reader.
+/// frame dropped before an older one goes back together with that, and in a stream several go back at
+/// once. A frame may be sent to another thread, and may outlive its reader.
 pub struct Frame {
     pub(crate) account: Arc<Account>,
     pub(crate) offset: u64,

@@ -1,5 +1,7 @@
 //! What the tests of duplex channels share.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::{Arc, Mutex};
 
 use zerobuffer::duplex::{ChannelName, ClientOptions, DuplexClient, ServerOptions};

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -13,11 +13,16 @@ use nix::unistd::linkat;
 
 use super::file::FileId;
 
+/// Files count their memory in pieces of so many bytes.
+const BLOCK: u64 = 512;
+
 /// A mapped segment, and the file that it is.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     map: MmapRaw,
     length: u64,
+    /// Bytes of the file that have memory.
+    allocated: u64,
     id: FileId,
     modified: Option<SystemTime>,
 }
@@ -47,13 +52,18 @@ impl Mapping {
         Ok(Mapping {
             map,
             length,
+            allocated: metadata.blocks() * BLOCK,
             id: FileId::of_metadata(&metadata),
             modified: metadata.modified().ok(),
         })
     }
 
-    /// Has all of it mapped now, so that no first touch of a page costs time later.
+    /// Has all of it mapped now, so that no first touch of a page costs time later. A file that does
+    /// not have all of its memory yet is not given any: it may be more than there is.
     pub(crate) fn prefault(&self) {
+        if self.allocated < self.length {
+            return;
+        }
         if let Err(error) = self.map.advise(Advice::PopulateWrite) {
             // Before Linux 5.14. The pages come one by one, as they are touched.
             tracing::debug!(%error, "not prefaulted");
@@ -156,6 +166,27 @@ mod tests {
         // SAFETY: as above.
         assert_eq!(unsafe { *opened.as_ptr().add(4095) }, 7);
         made.id().unlink(&path).unwrap();
+    }
+
+    #[test]
+    fn prefaulting_takes_no_memory_that_the_file_does_not_have() {
+        let path = path("sparse");
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .unwrap();
+        file.set_len(1 << 20).unwrap();
+        let blocks = || file.metadata().unwrap().blocks();
+        Mapping::open(&path).unwrap().unwrap().prefault();
+        let sparse = blocks();
+        posix_fallocate(&file, 0, 1 << 20).unwrap();
+        let whole = Mapping::open(&path).unwrap().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(sparse, 0);
+        whole.prefault();
+        assert_eq!(blocks() * BLOCK, 1 << 20);
     }
 
     #[test]
