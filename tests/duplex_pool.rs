@@ -348,6 +348,28 @@ fn memory_for_a_reply_is_the_same_for_handlers_in_a_pool() {
 }
 
 #[test]
+fn memory_that_was_not_to_be_had_does_not_use_up_the_reply() {
+    for (label, options) in [("single", ServerOptions::default()), ("pool", pool_of(2))] {
+        let name = channel(&format!("again-{label}"));
+        let _server = ImmutableDuplexServer::start(&name, options, |request| {
+            assert!(request.loan(0).is_err());
+            if request.sequence() == 1 {
+                return Ok(Reply::bytes("bytes"));
+            }
+            let mut reply = request.loan(4)?;
+            reply.copy_from(b"loan");
+            Ok(reply.into())
+        })
+        .unwrap();
+        let mut client = connect(&name);
+        for expected in ["bytes", "loan"] {
+            let response = client.request(b"x", LONG).unwrap();
+            assert_eq!(response.data.to_vec(), expected.as_bytes(), "{label}");
+        }
+    }
+}
+
+#[test]
 fn a_reply_that_cannot_fit_is_a_gap() {
     let name = channel("too-large");
     let (options, errors) = collect_errors(pool_of(2));

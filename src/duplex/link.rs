@@ -101,24 +101,27 @@ impl Link {
         Ok(())
     }
 
-    /// Looks every now and then whether the client still lives; `false` if it has gone and was
-    /// cleared away.
-    pub(crate) fn look_after_client(&mut self) -> Result<bool> {
-        let Some(writer) = &mut self.responses else {
-            return Ok(true);
-        };
+    /// Looks every now and then whether the client still lives, as [`Link::check_client`].
+    pub(crate) fn look_after_client(&mut self) -> Result<()> {
         if self.looked.elapsed() < TICK {
-            return Ok(true);
+            return Ok(());
         }
+        self.check_client()
+    }
+
+    /// Detaches from the client and clears it away if it has gone.
+    pub(crate) fn check_client(&mut self) -> Result<()> {
+        let Some(writer) = &mut self.responses else {
+            return Ok(());
+        };
         self.looked = Instant::now();
         match writer.check_reader() {
-            Ok(()) => Ok(true),
             Err(Error::ReaderDead { .. }) => {
                 self.detach();
                 sweep(self.name.response())?;
-                Ok(false)
+                Ok(())
             }
-            Err(error) => Err(error.into()),
+            outcome => Ok(outcome?),
         }
     }
 

@@ -69,6 +69,7 @@ mod session;
 mod single;
 #[cfg(feature = "async")]
 mod space;
+mod steps;
 mod stop;
 
 #[cfg(feature = "async")]
