@@ -155,6 +155,52 @@ fn a_failed_handler_is_a_named_gap_and_no_more() {
 }
 
 #[test]
+fn requests_go_on_behind_one_without_an_answer() {
+    let name = channel("go-on");
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let options = ServerOptions::default().on_error(|_| {});
+    let _server = ImmutableDuplexServer::start(&name, options, move |request| {
+        match &request.to_vec()[..] {
+            b"fail" => return Err("as it was told".into()),
+            b"late" => gate.lock().unwrap().recv()?,
+            _ => {}
+        }
+        Ok(Reply::bytes(request.to_vec()))
+    })
+    .unwrap();
+    let mut client = connect(&name);
+    let ask = |client: &mut DuplexClient, data: &[u8], timeout| {
+        let response = client.request(data, timeout)?;
+        Ok((response.sequence, response.data.to_vec()))
+    };
+    for (sequence, data) in [(1, "fail"), (2, "fail"), (3, "late")] {
+        let error = ask(&mut client, data.as_bytes(), SHORT).unwrap_err();
+        let DuplexError::NoAnswer { sequence: of, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(of, sequence);
+    }
+    open.send(()).unwrap();
+    assert_eq!(ask(&mut client, b"a", LONG).unwrap(), (4, b"a".to_vec()));
+    assert_eq!(ask(&mut client, b"b", LONG).unwrap(), (5, b"b".to_vec()));
+
+    ask(&mut client, b"fail", SHORT).unwrap_err();
+    client.send(b"c").unwrap();
+    let error = ask(&mut client, b"d", LONG).unwrap_err();
+    assert!(
+        matches!(error, DuplexError::Outstanding { count: 2, .. }),
+        "{error}"
+    );
+    assert!(matches!(
+        client.receive(LONG),
+        Err(DuplexError::HandlerFailed { sequence: 6, .. })
+    ));
+    assert_eq!(answer(&mut client), (7, b"c".to_vec()));
+    assert_eq!(ask(&mut client, b"d", LONG).unwrap(), (8, b"d".to_vec()));
+}
+
+#[test]
 fn an_empty_reply_is_a_failed_handler() {
     let name = channel("empty");
     let (options, errors) = collect_errors(ServerOptions::default());
