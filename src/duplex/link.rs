@@ -80,11 +80,16 @@ impl Link {
             Err(Error::BufferNotFound { .. }) => Ok(false),
             Err(Error::NotReady { .. }) => {
                 // If a dead client left it, it is in the way of the next one.
-                sweep(self.name.response())?;
-                Ok(false)
+                self.clear_away()
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Removes a response buffer that a dead client has left; attaches to none, and says so.
+    pub(crate) fn clear_away(&self) -> Result<bool> {
+        sweep(self.name.response())?;
+        Ok(false)
     }
 
     /// Attaches to the response buffer of the client that has just sent its first request. Without
@@ -118,8 +123,7 @@ impl Link {
         match writer.check_reader() {
             Err(Error::ReaderDead { .. }) => {
                 self.detach();
-                sweep(self.name.response())?;
-                Ok(())
+                self.clear_away().map(drop)
             }
             outcome => Ok(outcome?),
         }

@@ -150,7 +150,7 @@ impl<C: Crew> Session<C> {
                 return self.begin_client(first, requests);
             }
             if !self.link.is_attached() {
-                self.look_for_client()?;
+                self.look_for_client(requests)?;
             }
         } else if self.first.is_some() || self.answers.is_full() {
             self.answers.wait(ANSWER_POLL);
@@ -175,8 +175,16 @@ impl<C: Crew> Session<C> {
 
     /// Attaches to a client's response buffer before its first request, so that the client can see
     /// that it is served. What stands in the way is reported when it sends one.
-    fn look_for_client(&mut self) -> Result<()> {
-        match self.link.try_attach() {
+    ///
+    /// One that has left the request buffer has been answered all that it ever asked, and may
+    /// still be there to see that: it is not attached to again.
+    fn look_for_client(&mut self, requests: &mut Reader) -> Result<()> {
+        let attached = if requests.is_writer_connected() {
+            self.link.try_attach()
+        } else {
+            self.link.clear_away()
+        };
+        match attached {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(error) => {
