@@ -5,6 +5,7 @@
 mod support;
 
 use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -168,9 +169,6 @@ fn answers_to_one_client_never_reach_the_next() {
     }
     gate.wait_for(&[b"old 1", b"old 2"]);
     drop(first);
-    wait_until("the server has noticed", || {
-        !std::fs::exists(format!("/dev/shm/{}", name.response())).unwrap()
-    });
 
     // A client as others make them, which does not wait until its predecessor's requests are done.
     let mut requests = Writer::connect(name.request(), LONG).unwrap();
@@ -205,6 +203,50 @@ fn answers_to_one_client_never_reach_the_next() {
     }
     assert_eq!(errors.len(), 4, "{errors:?}");
     drop((requests, responses));
+    assert!(leftovers(name.as_str()).is_empty());
+}
+
+#[test]
+fn answers_from_a_request_buffer_that_was_replaced_never_reach_the_next_client() {
+    let name = channel("replaced");
+    let (options, errors) = collect_errors(pool_of(2));
+    let (server, gate) = gated(&name, options);
+    let mut old = connect(&name);
+    old.send(b"old 1").unwrap();
+    old.send(b"old 2").unwrap();
+    gate.wait_for(&[b"old 1", b"old 2"]);
+    let segment = std::fs::File::options()
+        .write(true)
+        .open(format!("/dev/shm/{}", name.request()))
+        .unwrap();
+    let loan = old.loan(1).unwrap();
+    // More free bytes than there are.
+    segment.write_all_at(&u64::MAX.to_le_bytes(), 0x28).unwrap();
+    loan.commit().unwrap();
+    wait_until("the server reports it", || {
+        !errors.lock().unwrap().is_empty()
+    });
+    drop(old);
+    let mut client = connect(&name);
+    client.send(b"new 1").unwrap();
+    client.send(b"new 2").unwrap();
+    assert!(client.receive(SHORT).unwrap().is_none());
+    for data in [b"old 1", b"old 2", b"new 1", b"new 2"] {
+        gate.open(data);
+    }
+    assert_eq!(answer(&mut client), (1, b"new 1".to_vec()));
+    assert_eq!(answer(&mut client), (2, b"new 2".to_vec()));
+    drop(client);
+    server.stop();
+    let errors = errors.lock().unwrap();
+    for (error, what) in
+        errors
+            .iter()
+            .zip(["corrupt", "request 1 was dropped", "request 2 was dropped"])
+    {
+        assert!(error.contains(what), "{errors:?}");
+    }
+    assert_eq!(errors.len(), 3, "{errors:?}");
     assert!(leftovers(name.as_str()).is_empty());
 }
 

@@ -323,12 +323,12 @@ impl<C: Crew> Session<C> {
         }
     }
 
-    /// Ends the crew and sends what it has got ready. What nobody has begun with is lost, like the
-    /// requests that were not read.
+    /// Ends the crew and sends what it has got ready. Everything else is lost, like the requests
+    /// that were not read.
     fn finish(mut self) {
         self.crew.forget();
         self.crew.end();
-        while let Some(due) = self.answers.next() {
+        while let Some(due) = self.answers.next_or_cancel() {
             if let Outcome::Cancelled = due.outcome {
                 tracing::debug!(channel = %self.link.name(), due.sequence, "not handled");
             } else if let Err(error) = self.send(due) {
