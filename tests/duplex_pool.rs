@@ -329,7 +329,7 @@ fn stopping_waits_for_handlers_at_work_and_sends_their_answers() {
         begun.len() > 2
     };
     assert!(
-        !(0..5).all(|attempt| begun_with_third(attempt)),
+        !(0..5).all(begun_with_third),
         "the third is begun with every time"
     );
 }

@@ -106,7 +106,7 @@ mod tests {
         struct Again;
         impl Drop for Again {
             fn drop(&mut self) {
-                std::panic::resume_unwind(Box::new(Again));
+                std::panic::resume_unwind(Box::new("again"));
             }
         }
         let outcome = guard(|| std::panic::resume_unwind(Box::new(Again)));
