@@ -392,6 +392,7 @@ fn a_server_that_ends_leaves_no_failures_behind() {
     let requests = Reader::create(name.request(), &BufferConfig::new(0, 4096)).unwrap();
     let (mut sender, mut receiver) = connect(&name);
     let responses = Writer::connect(name.response(), LONG).unwrap();
+    assert!(receiver.is_server_connected());
     sender.send(b"never answered").unwrap();
     drop((sender, requests, responses));
     for _ in 0..2 {
