@@ -1,5 +1,7 @@
 //! The example `benchmark`, as its users run it.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

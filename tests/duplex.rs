@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use support::duplex::{answer, channel, collect_errors, connect};
 use support::{LONG, Peer, leftovers, notices_in_time, wait_until};
 use zerobuffer::duplex::{
-    ChannelName, ClientOptions, DuplexClient, DuplexError, ImmutableDuplexServer, Reply,
-    ServerOptions,
+    ChannelName, ClientOptions, DuplexClient, DuplexError, HandlerError, ImmutableDuplexServer,
+    Reply, Request, ServerOptions,
 };
 use zerobuffer::{BufferConfig, Error};
 
@@ -152,6 +152,52 @@ fn a_failed_handler_is_a_named_gap_and_no_more() {
         errors[1].contains("request 3: it panicked: as it was told"),
         "{errors:?}"
     );
+}
+
+#[test]
+fn requests_go_on_behind_one_without_an_answer() {
+    let name = channel("go-on");
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let options = ServerOptions::default().on_error(|_| {});
+    let _server = ImmutableDuplexServer::start(&name, options, move |request| {
+        match &request.to_vec()[..] {
+            b"fail" => return Err("as it was told".into()),
+            b"late" => gate.lock().unwrap().recv()?,
+            _ => {}
+        }
+        Ok(Reply::bytes(request.to_vec()))
+    })
+    .unwrap();
+    let mut client = connect(&name);
+    let ask = |client: &mut DuplexClient, data: &[u8], timeout| {
+        let response = client.request(data, timeout)?;
+        Ok((response.sequence, response.data.to_vec()))
+    };
+    for (sequence, data) in [(1, "fail"), (2, "fail"), (3, "late")] {
+        let error = ask(&mut client, data.as_bytes(), SHORT).unwrap_err();
+        let DuplexError::NoAnswer { sequence: of, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(of, sequence);
+    }
+    open.send(()).unwrap();
+    assert_eq!(ask(&mut client, b"a", LONG).unwrap(), (4, b"a".to_vec()));
+    assert_eq!(ask(&mut client, b"b", LONG).unwrap(), (5, b"b".to_vec()));
+
+    ask(&mut client, b"fail", SHORT).unwrap_err();
+    client.send(b"c").unwrap();
+    let error = ask(&mut client, b"d", LONG).unwrap_err();
+    assert!(
+        matches!(error, DuplexError::Outstanding { count: 2, .. }),
+        "{error}"
+    );
+    assert!(matches!(
+        client.receive(LONG),
+        Err(DuplexError::HandlerFailed { sequence: 6, .. })
+    ));
+    assert_eq!(answer(&mut client), (7, b"c".to_vec()));
+    assert_eq!(ask(&mut client, b"d", LONG).unwrap(), (8, b"d".to_vec()));
 }
 
 #[test]
@@ -423,6 +469,102 @@ fn requests_that_a_client_left_behind_are_not_answered_to_the_next() {
         );
     }
     assert_eq!(errors.len(), 3);
+}
+
+#[test]
+fn a_client_that_has_gone_is_noticed_by_handlers_that_fail() {
+    type Fail = fn(&Request<'_>) -> Result<(), HandlerError>;
+    let loan: Fail = |request| Ok(request.loan(1).map(drop)?);
+    let own_error: Fail = |request| match request.loan(1) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("no memory".into()),
+    };
+    let always: Fail = |_| Err("as always".into());
+    for (i, (fail, told)) in [
+        (loan, "reader has gone"),
+        (own_error, "no memory"),
+        (always, "as always"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = channel(&format!("gone-and-failing-{i}"));
+        let (begun, has_begun) = mpsc::channel();
+        let (open, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let (options, errors) = collect_errors(ServerOptions::default());
+        let server = ImmutableDuplexServer::start(&name, options, move |request| {
+            let data = request.to_vec();
+            begun.send(data.clone())?;
+            if data == b"old" {
+                // Once it is open, it stays so.
+                let _ = gate.lock().unwrap().recv();
+                fail(request)?;
+            }
+            Ok(Reply::bytes(data))
+        })
+        .unwrap();
+        let mut client = connect(&name);
+        for _ in 0..100 {
+            client.send(b"old").unwrap();
+        }
+        assert_eq!(has_begun.recv_timeout(LONG).unwrap(), b"old");
+        drop(client);
+        drop(open);
+        let mut next = connect(&name);
+        assert_eq!(next.request(b"new", LONG).unwrap().data.to_vec(), b"new");
+        assert_eq!(has_begun.try_recv().unwrap(), b"new", "handled for nobody");
+        drop(next);
+        server.stop();
+        let errors = errors.lock().unwrap();
+        assert!(errors[0].contains(told), "{errors:?}");
+        let is_handlers = errors[0].contains("handler failed");
+        assert_eq!(is_handlers, told != "reader has gone", "{errors:?}");
+        assert_eq!(errors.len(), 100);
+    }
+}
+
+#[test]
+fn the_last_answer_waits_for_space_while_the_server_stops() {
+    // On a machine with more to do than processors the client may come too late, but not every time.
+    let mut lost = 0;
+    while lost < 5 {
+        let name = channel(&format!("last-answer-{lost}"));
+        let slot: Arc<Mutex<Option<ImmutableDuplexServer>>> = Arc::default();
+        let own = Arc::clone(&slot);
+        let (told, is_stopping) = mpsc::channel();
+        let options = ServerOptions::default().on_error(|_| {});
+        let server = ImmutableDuplexServer::start(&name, options, move |request| {
+            if request.sequence() == 2 {
+                // The lock waits for the server to be in the slot.
+                drop(own.lock().unwrap().take());
+                told.send(())?;
+            }
+            Ok(Reply::bytes(request.to_vec()))
+        });
+        *slot.lock().unwrap() = Some(server.unwrap());
+        let options = ClientOptions {
+            response_buffer: Some(BufferConfig::new(0, 1024)),
+            ..Default::default()
+        };
+        let mut client = DuplexClient::connect(&name, options).unwrap();
+        client.send(&[1; 600]).unwrap();
+        client.send(&[2; 600]).unwrap();
+        is_stopping.recv_timeout(LONG).unwrap();
+        assert_eq!(answer(&mut client), (1, vec![1; 600]));
+        match client.receive(LONG) {
+            Ok(Some(response)) => {
+                assert_eq!(
+                    (response.sequence, response.data.to_vec()),
+                    (2, vec![2; 600])
+                );
+                return;
+            }
+            Ok(None) => panic!("the server does not stop"),
+            Err(_) => lost += 1,
+        }
+    }
+    panic!("the last answer was lost {lost} times");
 }
 
 #[test]

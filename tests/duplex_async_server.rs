@@ -135,6 +135,47 @@ fn stopping_cancels_handlers_and_does_not_need_the_runtime_to_itself() {
 }
 
 #[test]
+fn stopping_sends_answers_behind_one_that_never_comes() {
+    let name = channel("async-stop-answers");
+    let (begun, has_begun) = mpsc::channel();
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let server = OnRuntime::start(|| {
+        AsyncDuplexServer::start(&name, ServerOptions::default(), move |request| {
+            let (begun, gate) = (begun.clone(), Arc::clone(&gate));
+            async move {
+                match request.sequence() {
+                    1 => pending().await,
+                    2 => Ok(request.to_vec()),
+                    _ => {
+                        // Nothing else can run here, cancelling the first not even.
+                        begun.send(())?;
+                        let _ = gate.lock().unwrap().recv();
+                        Ok(request.to_vec())
+                    }
+                }
+            }
+        })
+        .unwrap()
+    });
+    let mut client = connect(&name);
+    for data in [b"1", b"2", b"3"] {
+        client.send(data).unwrap();
+    }
+    has_begun.recv_timeout(LONG).unwrap();
+    let stopping = std::thread::spawn(move || drop(server));
+    assert!(matches!(
+        client.receive(LONG),
+        Err(DuplexError::HandlerFailed { sequence: 1, .. })
+    ));
+    assert_eq!(answer(&mut client), (2, b"2".to_vec()));
+    stopping.join().unwrap();
+    drop(open);
+    drop(client);
+    assert!(leftovers(name.as_str()).is_empty());
+}
+
+#[test]
 fn dropping_does_not_wait_for_a_callback_that_waits_for_the_runtime() {
     let name = channel("async-callback");
     let (open, gate) = mpsc::channel::<()>();

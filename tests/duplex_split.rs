@@ -344,6 +344,90 @@ fn a_sender_does_not_go_on_without_its_receiver() {
 }
 
 #[test]
+fn failures_behind_the_last_answer_are_named_without_the_sender() {
+    let name = channel("last-failed");
+    let server = echo(&name, small().on_error(|_| {}));
+    for answered in [1, 0] {
+        let (mut sender, mut receiver) = connect(&name);
+        // Without an answer, nothing would tell that the server has been there.
+        wait_until("the client is attached to", || {
+            receiver.is_server_connected()
+        });
+        for _ in 0..answered {
+            sender.send(b"good").unwrap();
+        }
+        sender.send(b"fail").unwrap();
+        sender.send(b"fail").unwrap();
+        drop(sender);
+        // Long enough for the server to attach again, if it did.
+        thread::sleep(SEVERAL_TICKS);
+        let begun = Instant::now();
+        for sequence in 1..=answered {
+            assert_eq!(answer(&mut receiver), (sequence, b"good".to_vec()));
+        }
+        for failed in [answered + 1, answered + 2] {
+            match receiver.receive(LONG) {
+                Err(DuplexError::HandlerFailed { sequence, .. }) => assert_eq!(sequence, failed),
+                outcome => panic!("{outcome:?}"),
+            }
+        }
+        let end = receiver.receive(LONG).unwrap_err();
+        assert!(is_end(&end), "{end}");
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    }
+    let (mut sender, mut receiver) = connect(&name);
+    wait_until("the next client is attached to before it sends", || {
+        receiver.is_server_connected()
+    });
+    sender.send(b"the next client").unwrap();
+    assert_eq!(answer(&mut receiver), (1, b"the next client".to_vec()));
+    drop((sender, receiver));
+    server.stop();
+    nothing_left(&name);
+}
+
+#[test]
+fn a_server_that_ends_leaves_no_failures_behind() {
+    let name = channel("ends");
+    let requests = Reader::create(name.request(), &BufferConfig::new(0, 4096)).unwrap();
+    let (mut sender, mut receiver) = connect(&name);
+    let responses = Writer::connect(name.response(), LONG).unwrap();
+    assert!(receiver.is_server_connected());
+    sender.send(b"never answered").unwrap();
+    drop((sender, requests, responses));
+    for _ in 0..2 {
+        let error = receiver.receive(LONG).unwrap_err();
+        assert!(is_death(&error), "{error}");
+    }
+    drop(receiver);
+    nothing_left(&name);
+}
+
+#[test]
+fn a_sender_that_waits_for_space_sees_its_receiver_go() {
+    let name = channel("receiver-goes");
+    let requests = Reader::create(name.request(), &BufferConfig::new(0, 4096)).unwrap();
+    let (mut sender, receiver) = connect(&name);
+    sender.set_write_timeout(Duration::ZERO);
+    let (sent, full) = send_on(&mut sender);
+    assert!(
+        matches!(full, DuplexError::Channel(Error::BufferFull { .. })),
+        "{full}"
+    );
+    sender.set_write_timeout(LONG);
+    let sending = thread::spawn(move || sender.send(&content(sent + 1)));
+    thread::sleep(SEVERAL_TICKS);
+    assert!(!sending.is_finished());
+    let dropped = Instant::now();
+    drop(receiver);
+    let error = sending.join().unwrap().unwrap_err();
+    assert!(is_end(&error), "{error}");
+    assert!(dropped.elapsed() < SOON, "{:?}", dropped.elapsed());
+    drop(requests);
+    nothing_left(&name);
+}
+
+#[test]
 fn an_interrupt_ends_a_wait_and_loses_nothing() {
     let name = channel("interrupt");
     let server = echo(&name, small());

@@ -74,10 +74,14 @@ pub fn seconds(text: &str) -> std::result::Result<Duration, String> {
 /// Calls `action` on a thread of its own when the user presses Ctrl-C or the system asks the program
 /// to end. A second time ends the program as it stands.
 ///
+/// A signal that the program was started to ignore, as `nohup` does with one, stays ignored.
+///
 /// Comes before all other threads: they must not take the signals that this one waits for.
 pub fn on_ctrl_c(action: impl FnOnce() + Send + 'static) -> Result<()> {
+    let ignored = ignored_signals()?;
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
         .into_iter()
+        .filter(|signal| ignored & (1 << (*signal as u32 - 1)) == 0)
         .collect();
     signals.thread_block()?;
     let waiting = move || -> nix::Result<()> {
@@ -90,6 +94,16 @@ pub fn on_ctrl_c(action: impl FnOnce() + Send + 'static) -> Result<()> {
         .name("ctrl-c".into())
         .spawn(waiting)?;
     Ok(())
+}
+
+/// The signals that this process ignores, a bit for each; the lowest is for signal 1.
+fn ignored_signals() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .ok_or("/proc/self/status names no ignored signals")?;
+    Ok(u64::from_str_radix(mask.trim(), 16)?)
 }
 
 /// When a server ends: on Ctrl-C, or after so many requests.
@@ -109,6 +123,9 @@ impl Requests {
         on_ctrl_c(move || {
             let _ = ctrl_c.send(());
         })?;
+        if limit == Some(0) {
+            let _ = end.send(());
+        }
         let requests = Requests {
             handled: AtomicU64::new(0),
             limit,
@@ -117,8 +134,8 @@ impl Requests {
         Ok((Arc::new(requests), ended))
     }
 
-    /// To be called by the handler. The last request is answered like all others: a server stops
-    /// between two of them.
+    /// To be called by the handler. The last request is answered like all others: a server that is
+    /// stopped sends the answers of handlers at work.
     pub fn count(&self) {
         // Relaxed: a number and no more.
         let handled = self.handled.fetch_add(1, Ordering::Relaxed) + 1;

@@ -64,6 +64,7 @@ pub(crate) use owner::sweep;
 pub(crate) use reader::Gaps;
 pub use reader::Reader;
 pub(crate) use reader_watch::ReaderWatch;
+pub(crate) use ring::Placement;
 pub use wait::WaitStrategy;
 pub(crate) use wait::{Deadline, TICK};
 pub use writer::Writer;

@@ -110,11 +110,20 @@ impl Answers {
         }
         let mut places = self.line.places();
         let outcome = places.taken.front_mut()?.outcome.take()?;
-        let sequence = places.taken.pop_front()?.sequence;
-        places.first += 1;
+        let sequence = places.leave()?.sequence;
         drop(places);
         self.count -= 1;
         Some(Due { sequence, outcome })
+    }
+
+    /// The first answer; one that is not ready is cancelled.
+    pub(crate) fn next_or_cancel(&mut self) -> Option<Due> {
+        let place = self.line.places().leave()?;
+        self.count -= 1;
+        Some(Due {
+            sequence: place.sequence,
+            outcome: place.outcome.unwrap_or(Outcome::Cancelled),
+        })
     }
 
     /// Waits until the first answer is ready, up to `timeout`.
@@ -149,8 +158,11 @@ impl Line {
 
     fn fill(&self, number: u64, outcome: Outcome) {
         let mut places = self.places();
-        let index = (number - places.first) as usize;
-        places.taken[index].outcome = Some(outcome);
+        let Some(index) = number.checked_sub(places.first) else {
+            // Cancelled meanwhile.
+            return;
+        };
+        places.taken[index as usize].outcome = Some(outcome);
         if index > 0 {
             return;
         }
@@ -164,6 +176,13 @@ impl Line {
 }
 
 impl Places {
+    /// Takes the first place out of the line.
+    fn leave(&mut self) -> Option<Place> {
+        let place = self.taken.pop_front()?;
+        self.first += 1;
+        Some(place)
+    }
+
     fn is_ready(&self) -> bool {
         self.taken
             .front()

@@ -17,8 +17,9 @@ use crate::channel::Error;
 /// A client that many tasks use at once, each waiting for the answer to its own request.
 ///
 /// Clones are the same client; it leaves the channel when the last of them is dropped. Two threads
-/// of its own, asleep unless there is something to do, wait for answers and for space, so that no
-/// thread of the runtime is ever blocked.
+/// of its own wait for answers and for space, so that no thread of the runtime is ever blocked. They
+/// sleep unless there is something to do, or the
+/// [wait strategy](ClientOptions::wait_strategy) is to never sleep.
 ///
 /// ```
 /// use zerobuffer::duplex::{AsyncDuplexClient, ClientOptions};
@@ -59,6 +60,10 @@ struct Shared {
 
 impl AsyncDuplexClient {
     /// Connects to the server of channel `name`, waiting for it as the options say.
+    ///
+    /// Dropped before it is done, it goes on by itself for up to
+    /// [`connect_timeout`](ClientOptions::connect_timeout) and may be the channel's client for a
+    /// moment.
     ///
     /// # Errors
     ///
@@ -123,7 +128,15 @@ impl AsyncDuplexClient {
     /// answers behind it are not affected.
     ///
     /// A response holds its place in the response buffer until it is dropped, and the server cannot
-    /// reuse what is behind it: keep no response longer than it is needed.
+    /// reuse what is behind it: keep no response longer than it is needed. Whoever waits for many at
+    /// once has to copy the data and drop the response within each of the futures that are joined,
+    /// as in `async { client.request(data).await.map(|response| response.data.to_vec()) }`. A
+    /// `join_all` of the requests themselves keeps all responses until the last one is there, which
+    /// never comes if they fill the response buffer.
+    ///
+    /// If the server's handler fails, only the answer to a later request shows it. Whoever makes one
+    /// request after another, waiting for each, has to set a time limit and go on with the next:
+    /// without it this waits for ever.
     ///
     /// # Errors
     ///

@@ -149,7 +149,8 @@ impl AsyncDuplexServer {
         self.server.as_ref().is_some_and(Server::is_running)
     }
 
-    /// Stops the server, cancels its handlers and removes the request buffer, within 200 ms.
+    /// Stops the server, cancels its handlers and removes the request buffer, within 200 ms. Answers
+    /// of handlers that have ended are sent, if there is space for them within 100 ms.
     ///
     /// Dropping the server does the same, but then the thread is blocked meanwhile.
     pub async fn stop(mut self) {

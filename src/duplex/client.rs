@@ -44,6 +44,8 @@ pub struct DuplexClient {
     // First: the server sees that the client has left before the response buffer goes.
     sender: RequestSender,
     receiver: ResponseReceiver,
+    /// The last request that [`DuplexClient::request`] has sent; 0 if there is none.
+    last_asked: u64,
 }
 
 impl DuplexClient {
@@ -77,6 +79,7 @@ impl DuplexClient {
         Ok(DuplexClient {
             sender: RequestSender::new(name.clone(), requests, halves),
             receiver: ResponseReceiver::new(inner, server),
+            last_asked: 0,
         })
     }
 
@@ -144,28 +147,44 @@ impl DuplexClient {
 
     /// Sends a request and waits for its answer up to `timeout`.
     ///
+    /// If the handler fails for this request there is no answer to wait for: the time runs out, as
+    /// only a later answer shows that there is none.
+    ///
     /// # Errors
     ///
     /// As [`DuplexClient::send`] and [`DuplexClient::receive`]; [`DuplexError::NoAnswer`] if the
-    /// time ran out, after which the answer may still be received;
-    /// [`DuplexError::Outstanding`] if earlier requests have no answer yet.
+    /// time ran out, after which the answer may still be received, until the next call of this
+    /// throws it away. [`DuplexError::Outstanding`] if requests that were sent otherwise have no
+    /// answer yet, be it because their handler failed: [`DuplexClient::send`] the next request
+    /// then, and [`DuplexClient::receive`] until its answer is there.
     pub fn request(&mut self, request: &[u8], timeout: Duration) -> Result<Response> {
-        let count = self.sender.next_sequence() - self.receiver.inner.next_answer();
-        if count > 0 {
+        let next = self.sender.next_sequence();
+        let count = next - self.receiver.inner.next_answer();
+        // Nothing else is sent while anything is outstanding here: the last tells of all.
+        if count > 0 && self.last_asked + 1 != next {
             return Err(DuplexError::Outstanding {
                 channel: self.name().to_string(),
                 count,
             });
         }
-        let sequence = self.send(request)?;
-        self.receive(timeout)?.ok_or_else(|| {
-            let channel = self.name().to_string();
-            DuplexError::NoAnswer {
-                channel,
-                sequence,
-                waited: timeout,
+        let sequence = self.sender.send_in_step(request)?;
+        self.last_asked = sequence;
+        let mut left = timeout;
+        let deadline = (count > 0).then(|| Deadline::after(timeout));
+        loop {
+            match self.receive(left) {
+                Ok(Some(response)) if response.sequence < sequence => {}
+                Err(DuplexError::HandlerFailed { sequence: of, .. }) if of < sequence => {}
+                outcome => {
+                    return outcome?.ok_or_else(|| DuplexError::NoAnswer {
+                        channel: self.name().to_string(),
+                        sequence,
+                        waited: timeout,
+                    });
+                }
             }
-        })
+            left = deadline.as_ref().map_or(timeout, Deadline::left);
+        }
     }
 
     /// Takes the client apart, so that one thread can send while another receives.

@@ -53,8 +53,12 @@ pub enum DuplexError {
         /// The time allowed.
         waited: Duration,
     },
-    /// A request that waits for its answer was made while others are under way.
-    #[error("channel '{channel}': {count} requests have no answer yet: receive those first")]
+    /// A request that waits for its answer was made while others, sent without waiting, have none.
+    /// One whose handler failed is known by the answer to a later one: send that, then receive.
+    #[error(
+        "channel '{channel}': {count} requests have no answer yet: receive those first; if their \
+         handler failed, send another without waiting and receive up to its answer"
+    )]
     Outstanding {
         /// The channel.
         channel: String,

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::request::Responder;
 use super::{ChannelName, DuplexError, Result};
-use crate::channel::Frame;
+use crate::channel::{Error, Frame};
 
 /// Any error of a handler.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
@@ -45,16 +45,39 @@ pub(crate) fn run<T>(
 ) -> Result<T> {
     guard(|| {
         // An error's text is the program's code as well.
-        handler().map_err(|error| error.to_string())
+        handler().map_err(|error| cause(channel, sequence, error))
     })
-    .and_then(|result| result)
-    .map_err(|why| failed(channel, sequence, why))
+    .unwrap_or_else(|why| Err(failed(channel, sequence, why)))
+}
+
+/// What the error of a handler comes from: what it met in the response buffer when it asked for
+/// memory there is no failure of its own.
+fn cause(channel: &ChannelName, sequence: u64, error: HandlerError) -> DuplexError {
+    let error = match error.downcast::<DuplexError>() {
+        Ok(error) => *error,
+        Err(error) => return failed(channel, sequence, error),
+    };
+    match &error {
+        DuplexError::Channel(
+            Error::ReaderDead { name, .. }
+            | Error::BufferFull { name, .. }
+            | Error::Corrupt { name, .. },
+        ) if name == channel.response().as_str() => error,
+        _ => failed(channel, sequence, error),
+    }
 }
 
 /// Runs what belongs to the program; its panic as text. It may leave what it owns in disorder, but
 /// nothing of the server's.
 pub(crate) fn guard<T>(run: impl FnOnce() -> T) -> std::result::Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_message(&*panic))
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let message = panic_message(&*panic);
+        // What it carries is the program's as well, and may panic when it is dropped.
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            std::mem::forget(again);
+        }
+        message
+    })
 }
 
 /// What becomes of a request whose handling failed.
@@ -72,4 +95,21 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("it panicked: {}", text.unwrap_or("no message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_that_panics_again_when_it_is_dropped_is_one_like_any_other() {
+        struct Again;
+        impl Drop for Again {
+            fn drop(&mut self) {
+                std::panic::resume_unwind(Box::new("again"));
+            }
+        }
+        let outcome = guard(|| std::panic::resume_unwind(Box::new(Again)));
+        assert_eq!(outcome, Err::<(), _>("it panicked: no message".to_owned()));
+    }
 }

@@ -74,7 +74,7 @@ impl ImmutableDuplexServer {
 
     /// Stops the server and removes the request buffer. Returns within 200 ms of whatever it is
     /// waiting for, but not before handlers that are at work have returned; their answers are
-    /// sent. Requests that no handler has begun with go without one.
+    /// sent, if there is space for them within 100 ms of the call or when they return. Requests that no handler has begun with go without one.
     ///
     /// Called by the server's own handler or callback, it does not wait.
     pub fn stop(self) {

@@ -80,11 +80,16 @@ impl Link {
             Err(Error::BufferNotFound { .. }) => Ok(false),
             Err(Error::NotReady { .. }) => {
                 // If a dead client left it, it is in the way of the next one.
-                sweep(self.name.response())?;
-                Ok(false)
+                self.clear_away()
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Removes a response buffer that a dead client has left; attaches to none, and says so.
+    pub(crate) fn clear_away(&self) -> Result<bool> {
+        sweep(self.name.response())?;
+        Ok(false)
     }
 
     /// Attaches to the response buffer of the client that has just sent its first request. Without
@@ -101,24 +106,26 @@ impl Link {
         Ok(())
     }
 
-    /// Looks every now and then whether the client still lives; `false` if it has gone and was
-    /// cleared away.
-    pub(crate) fn look_after_client(&mut self) -> Result<bool> {
-        let Some(writer) = &mut self.responses else {
-            return Ok(true);
-        };
+    /// Looks every now and then whether the client still lives, as [`Link::check_client`].
+    pub(crate) fn look_after_client(&mut self) -> Result<()> {
         if self.looked.elapsed() < TICK {
-            return Ok(true);
+            return Ok(());
         }
+        self.check_client()
+    }
+
+    /// Detaches from the client and clears it away if it has gone.
+    pub(crate) fn check_client(&mut self) -> Result<()> {
+        let Some(writer) = &mut self.responses else {
+            return Ok(());
+        };
         self.looked = Instant::now();
         match writer.check_reader() {
-            Ok(()) => Ok(true),
             Err(Error::ReaderDead { .. }) => {
                 self.detach();
-                sweep(self.name.response())?;
-                Ok(false)
+                self.clear_away().map(drop)
             }
-            Err(error) => Err(error.into()),
+            outcome => Ok(outcome?),
         }
     }
 

@@ -42,7 +42,12 @@
 //! [`ServerOptions::on_error`].
 //!
 //! One client at a time: the protocol has one writer per buffer. The server outlives its clients
-//! and serves the next one.
+//! and serves the next one, as soon as all handlers at work for the last one have returned: one that
+//! hangs keeps every later client out.
+//!
+//! Requests carry no name of their client. A [`DuplexClient`] therefore waits until all that its
+//! predecessor sent has been dealt with, and gets its own answers only. Clients made otherwise may
+//! not wait, and may be sent an answer that their predecessor asked for.
 
 mod answers;
 #[cfg(feature = "async")]
@@ -67,6 +72,7 @@ mod sender;
 mod server;
 mod session;
 mod single;
+mod slices;
 #[cfg(feature = "async")]
 mod space;
 mod stop;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::halves::Halves;
 use super::{ChannelName, DuplexError, Result};
-use crate::channel::{self, Deadline, Frame, Interrupt, Reader, ReaderWatch, TICK};
+use crate::channel::{self, Deadline, Error, Frame, Interrupt, Reader, ReaderWatch, TICK};
 
 /// A response, with the sequence number of the request that it answers.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ impl ResponseReceiver {
     /// [`DuplexError::HandlerFailed`] for a request that will not be answered; the next call goes
     /// on with the answer behind it. `WriterDead` or `ReaderDead` once the server has gone and all
     /// its responses are read. [`DuplexError::UnexpectedResponse`] if the server answers what it
-    /// was not asked. [`DuplexError::OtherHalfDropped`] once the sender has been dropped and the
+    /// was not asked. Once the sender has been dropped, requests behind the last answer are named
+    /// as well. [`DuplexError::OtherHalfDropped`] once the sender has been dropped and the
     /// last request answered.
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Response>> {
         self.inner.receive(timeout, || self.server.check())
@@ -114,41 +115,52 @@ impl Responses {
     pub(crate) fn receive(
         &mut self,
         timeout: Duration,
-        check_server: impl FnMut() -> channel::Result<()>,
+        mut check_server: impl FnMut() -> channel::Result<()>,
     ) -> Result<Option<Response>> {
         let frame = match self.early.take() {
             Some(frame) => frame,
-            None => match self.read(timeout, check_server) {
+            None => match self.read(timeout, &mut check_server) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(None),
                 // The server has every right to go when there is nothing left to answer.
                 Err(_) if self.is_complete() => return Err(self.other_half_dropped()),
+                // It has done all that it was asked, and leaves only this client.
+                Err(DuplexError::Channel(Error::WriterDead { .. }))
+                    if self.halves.last_ever_sent().is_some() && check_server().is_ok() =>
+                {
+                    return Err(self.next_has_failed());
+                }
                 Err(error) => return Err(error),
             },
         };
         let (sequence, expected) = (frame.sequence(), self.next_answer);
-        let channel = || self.name.to_string();
         if frame.restarted() || sequence < expected || !self.halves.has_sent(sequence) {
-            let channel = channel();
+            let channel = self.name.to_string();
             return Err(DuplexError::UnexpectedResponse {
                 channel,
                 expected,
                 got: sequence,
             });
         }
-        self.next_answer += 1;
         if sequence > expected {
-            let failed = DuplexError::HandlerFailed {
-                channel: channel(),
-                sequence: expected,
-            };
             self.early = Some(frame);
-            return Err(failed);
+            return Err(self.next_has_failed());
         }
+        self.next_answer += 1;
         Ok(Some(Response {
             sequence,
             data: frame,
         }))
+    }
+
+    /// Takes note that the oldest request without an answer will never have one.
+    fn next_has_failed(&mut self) -> DuplexError {
+        let sequence = self.next_answer;
+        self.next_answer += 1;
+        DuplexError::HandlerFailed {
+            channel: self.name.to_string(),
+            sequence,
+        }
     }
 
     fn read(

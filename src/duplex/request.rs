@@ -5,9 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::handler::Answer;
+use super::slices::reserve_in_slices;
 use super::stop::Stop;
 use super::{ChannelName, DuplexError, Result};
-use crate::channel::{self, Error, Frame, Loan, Writer};
+use crate::channel::{Error, Frame, Loan, Writer};
 
 /// How often a wait for space looks whether the server is to be stopped.
 const STOP_POLL: Duration = Duration::from_millis(20);
@@ -35,37 +36,17 @@ pub(crate) struct Responder<'r> {
 }
 
 impl<'r> Responder<'r> {
-    /// Memory for a response, waiting for it no longer than the server lives.
-    fn loan(self, length: usize) -> channel::Result<Loan<'r>> {
-        let (mut left, mut passed) = (self.timeout, Duration::ZERO);
-        loop {
-            if self.stop.is_requested() {
-                left = Duration::ZERO;
-            }
-            let wait = left.min(STOP_POLL);
-            match self.writer.reserve_in_step(length, wait) {
-                Ok(placement) => {
-                    return Ok(Loan {
-                        writer: self.writer,
-                        placement,
-                        length,
-                    });
-                }
-                Err(Error::BufferFull { .. }) if left > wait => {}
-                Err(Error::BufferFull {
-                    name, needed, free, ..
-                }) => {
-                    return Err(Error::BufferFull {
-                        name,
-                        needed,
-                        free,
-                        waited: passed + wait,
-                    });
-                }
-                Err(error) => return Err(error),
-            }
-            left -= wait;
-            passed += wait;
+    /// Memory for a response; the way to it again if there is none.
+    fn loan(self, length: usize) -> std::result::Result<Loan<'r>, (DuplexError, Self)> {
+        let patience = || Ok(self.stop.patience());
+        let reserve = |wait| self.writer.reserve_in_step(length, wait);
+        match reserve_in_slices(self.timeout, STOP_POLL, patience, reserve) {
+            Ok(placement) => Ok(Loan {
+                writer: self.writer,
+                placement,
+                length,
+            }),
+            Err(error) => Err((error, self)),
         }
     }
 
@@ -73,12 +54,12 @@ impl<'r> Responder<'r> {
     pub(crate) fn send(self, sequence: u64, answer: Answer) -> Result<()> {
         let loan = match &answer {
             Answer::Bytes(bytes) => {
-                let mut loan = self.loan(bytes.len())?;
+                let mut loan = self.loan(bytes.len()).map_err(|(error, _)| error)?;
                 loan.copy_from(bytes);
                 loan
             }
             Answer::Frame(frame) => {
-                let mut loan = self.loan(frame.len())?;
+                let mut loan = self.loan(frame.len()).map_err(|(error, _)| error)?;
                 frame.copy_to_loan(&mut loan);
                 loan
             }
@@ -138,11 +119,20 @@ impl<'r> Request<'r> {
     ///
     /// # Errors
     ///
-    /// [`DuplexError::AlreadyLoaned`] for a second one; what waiting for space can meet.
+    /// [`DuplexError::AlreadyLoaned`] for a second one; what waiting for space can meet, after which
+    /// the handler may reply in another way. Returned by the handler, a full buffer or a client
+    /// that has gone is reported as such and not as the handler's failure.
     pub fn loan(&self, length: usize) -> Result<ReplyLoan<'r>> {
         let memory = match self.memory.take() {
-            Some(ReplyMemory::InPlace(responder)) => Memory::InPlace(responder.loan(length)?),
+            Some(ReplyMemory::InPlace(responder)) => match responder.loan(length) {
+                Ok(loan) => Memory::InPlace(loan),
+                Err((error, responder)) => {
+                    self.memory.set(Some(ReplyMemory::InPlace(responder)));
+                    return Err(error);
+                }
+            },
             Some(ReplyMemory::Apart) if length == 0 => {
+                self.memory.set(Some(ReplyMemory::Apart));
                 let name = self.channel.response().to_string();
                 return Err(Error::InvalidFrameSize { name }.into());
             }
@@ -193,12 +183,20 @@ impl ReplyLoan<'_> {
         }
     }
 
-    /// Copies `data` to the beginning; panics if it is longer than the loan.
+    /// Copies `data` to the beginning.
+    ///
+    /// # Panics
+    ///
+    /// If it is longer than the loan.
     pub fn copy_from(&mut self, data: &[u8]) {
         self.write_at(0, data);
     }
 
-    /// Copies `data` to `offset`; panics if it reaches beyond the loan.
+    /// Copies `data` to `offset`.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond the loan.
     pub fn write_at(&mut self, offset: usize, data: &[u8]) {
         match &mut self.0 {
             Memory::InPlace(loan) => loan.write_at(offset, data),

@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::halves::Halves;
+use super::slices::reserve_in_slices;
 use super::{ChannelName, DuplexError, Result};
-use crate::channel::{self, Loan, Writer};
+use crate::channel::{self, Loan, Placement, TICK, Writer};
+
+/// How long sending waits for space, unless set.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The half of a client that sends requests, from
 /// [`DuplexClient::split`](super::DuplexClient::split).
@@ -17,6 +21,7 @@ pub struct RequestSender {
     name: ChannelName,
     pub(crate) requests: Writer,
     pub(crate) halves: Arc<Halves>,
+    write_timeout: Duration,
 }
 
 impl RequestSender {
@@ -25,6 +30,7 @@ impl RequestSender {
             name,
             requests,
             halves,
+            write_timeout: WRITE_TIMEOUT,
         }
     }
 
@@ -44,7 +50,7 @@ impl RequestSender {
 
     /// How long sending waits for space; 5 seconds unless set.
     pub fn set_write_timeout(&mut self, timeout: Duration) {
-        self.requests.set_write_timeout(timeout);
+        self.write_timeout = timeout;
     }
 
     /// The sequence number of the next request; the first is 1.
@@ -56,7 +62,8 @@ impl RequestSender {
     ///
     /// # Errors
     ///
-    /// As [`Writer::write`]; [`DuplexError::OtherHalfDropped`] if nobody would receive the answer.
+    /// As [`Writer::write`]; [`DuplexError::OtherHalfDropped`] if nobody would receive the answer,
+    /// be the receiver dropped before or while this waits for space.
     pub fn send(&mut self, request: &[u8]) -> Result<u64> {
         let mut loan = self.loan(request.len())?;
         loan.copy_from(request);
@@ -69,13 +76,35 @@ impl RequestSender {
     ///
     /// As [`RequestSender::send`].
     pub fn loan(&mut self, length: usize) -> Result<RequestLoan<'_>> {
-        if !self.halves.has_receiver() {
-            return Err(DuplexError::OtherHalfDropped {
+        self.loan_where(length, Writer::reserve)
+    }
+
+    /// As [`RequestSender::send`], for who sends nothing else before the answer has come.
+    pub(crate) fn send_in_step(&mut self, request: &[u8]) -> Result<u64> {
+        let mut loan = self.loan_where(request.len(), Writer::reserve_in_step)?;
+        loan.copy_from(request);
+        loan.commit()
+    }
+
+    fn loan_where(
+        &mut self,
+        length: usize,
+        reserve: impl Fn(&mut Writer, usize, Duration) -> channel::Result<Placement>,
+    ) -> Result<RequestLoan<'_>> {
+        let patience = || match self.halves.has_receiver() {
+            true => Ok(Duration::MAX),
+            false => Err(DuplexError::OtherHalfDropped {
                 channel: self.name.to_string(),
-            });
-        }
+            }),
+        };
+        let reserve = |wait| reserve(&mut self.requests, length, wait);
+        let placement = reserve_in_slices(self.write_timeout, TICK, patience, reserve)?;
         Ok(RequestLoan {
-            loan: self.requests.loan(length)?,
+            loan: Loan {
+                writer: &mut self.requests,
+                placement,
+                length,
+            },
             halves: &self.halves,
         })
     }

@@ -13,6 +13,9 @@ use crate::channel::{self, Error, Frame, Reader, TICK, WaitStrategy};
 /// How often a server without a client looks for one.
 const CLIENT_POLL: Duration = Duration::from_millis(20);
 
+/// How often a wait for answers alone looks whether the server is to be stopped.
+const ANSWER_POLL: Duration = Duration::from_millis(20);
+
 /// Those who handle requests.
 pub(crate) trait Crew: Send + 'static {
     /// Handles a request of the client that `link` leads to: either answers each at once, or takes
@@ -103,7 +106,9 @@ impl<C: Crew> Session<C> {
                 continue;
             };
             let next = self.after(&error);
-            if !matches!(next, Next::Continue) {
+            if matches!(next, Next::Continue) {
+                self.check_client();
+            } else {
                 self.detach();
             }
             self.report(&error);
@@ -145,10 +150,10 @@ impl<C: Crew> Session<C> {
                 return self.begin_client(first, requests);
             }
             if !self.link.is_attached() {
-                self.look_for_client()?;
+                self.look_for_client(requests)?;
             }
         } else if self.first.is_some() || self.answers.is_full() {
-            self.answers.wait(TICK);
+            self.answers.wait(ANSWER_POLL);
             return self.look_after_client();
         }
         match self.read(requests) {
@@ -161,7 +166,7 @@ impl<C: Crew> Session<C> {
             }
             Err(Error::WriterDead { .. }) => {
                 // It may still read what it is owed.
-                self.answers.wait(TICK);
+                self.answers.wait(ANSWER_POLL);
                 self.look_after_client()
             }
             Err(error) => Err(error.into()),
@@ -170,8 +175,16 @@ impl<C: Crew> Session<C> {
 
     /// Attaches to a client's response buffer before its first request, so that the client can see
     /// that it is served. What stands in the way is reported when it sends one.
-    fn look_for_client(&mut self) -> Result<()> {
-        match self.link.try_attach() {
+    ///
+    /// One that has left the request buffer has been answered all that it ever asked, and may
+    /// still be there to see that: it is not attached to again.
+    fn look_for_client(&mut self, requests: &mut Reader) -> Result<()> {
+        let attached = if requests.is_writer_connected() {
+            self.link.try_attach()
+        } else {
+            self.link.clear_away()
+        };
+        match attached {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(error) => {
@@ -225,10 +238,25 @@ impl<C: Crew> Session<C> {
     }
 
     fn look_after_client(&mut self) -> Result<()> {
-        if !self.link.look_after_client()? {
+        let looked = self.link.look_after_client();
+        self.forget_what_nobody_waits_for();
+        looked
+    }
+
+    /// As [`Session::look_after_client`], but now: something has gone wrong, and a client that has
+    /// gone would have its requests go wrong one after another.
+    fn check_client(&mut self) {
+        let checked = self.link.check_client();
+        self.forget_what_nobody_waits_for();
+        if let Err(error) = checked {
+            self.report(&error);
+        }
+    }
+
+    fn forget_what_nobody_waits_for(&mut self) {
+        if !self.link.is_attached() {
             self.crew.forget();
         }
-        Ok(())
     }
 
     fn detach(&mut self) {
@@ -295,12 +323,12 @@ impl<C: Crew> Session<C> {
         }
     }
 
-    /// Ends the crew and sends what it has got ready. What nobody has begun with is lost, like the
-    /// requests that were not read.
+    /// Ends the crew and sends what it has got ready. Everything else is lost, like the requests
+    /// that were not read.
     fn finish(mut self) {
         self.crew.forget();
         self.crew.end();
-        while let Some(due) = self.answers.next() {
+        while let Some(due) = self.answers.next_or_cancel() {
             if let Outcome::Cancelled = due.outcome {
                 tracing::debug!(channel = %self.link.name(), due.sequence, "not handled");
             } else if let Err(error) = self.send(due) {

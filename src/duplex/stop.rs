@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-#[cfg(feature = "async")]
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::channel::{Interrupt, Reader};
+
+/// How long the last answers may wait for space, all together; a stop takes no more than 200 ms.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// The stop of the server that this thread works for; compared, never followed.
@@ -17,7 +18,8 @@ thread_local! {
 /// What ends a server.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
-    requested: AtomicBool,
+    /// Since when it is to end.
+    requested: OnceLock<Instant>,
     /// Ends the wait for requests.
     waiting: Mutex<Option<Interrupt>>,
     has_ended: Mutex<bool>,
@@ -27,13 +29,20 @@ pub(crate) struct Stop {
 impl Stop {
     /// Ends the server as soon as nothing is at work.
     pub(crate) fn now(&self) {
-        // Seen by whoever sees the interrupt, which is raised with release and rearmed with acquire.
-        self.requested.store(true, Ordering::Relaxed);
+        // Before the interrupt: whoever sees that, sees this.
+        self.requested.get_or_init(Instant::now);
         self.wake();
     }
 
     pub(crate) fn is_requested(&self) -> bool {
-        self.requested.load(Ordering::Relaxed)
+        self.requested.get().is_some()
+    }
+
+    /// How long an answer may wait for space: as long as it likes, until the server is stopped.
+    pub(crate) fn patience(&self) -> Duration {
+        self.requested.get().map_or(Duration::MAX, |since| {
+            LAST_ANSWERS.saturating_sub(since.elapsed())
+        })
     }
 
     /// Has the server's thread look around instead of waiting for requests.

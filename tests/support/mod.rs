@@ -32,14 +32,21 @@ pub fn unique(label: &str) -> String {
     format!("zb-it-{label}-{}", std::process::id())
 }
 
-/// Everything in shared memory and the lock folder that bears `name`.
+/// Everything in shared memory and the lock folder that bears `name`, and not a longer one that
+/// ends in another number.
 pub fn leftovers(name: &str) -> Vec<PathBuf> {
     ["/dev/shm", "/tmp/zerobuffer"]
         .into_iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.to_string_lossy().contains(name))
+        .filter(|path| {
+            let path = path.to_string_lossy();
+            path.match_indices(name).any(|(at, _)| {
+                let behind = path[at + name.len()..].chars().next();
+                !behind.is_some_and(|next| next.is_ascii_digit())
+            })
+        })
         .collect()
 }
 
