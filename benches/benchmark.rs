@@ -5,7 +5,7 @@
 #[path = "../examples/benchmark/main.rs"]
 #[allow(
     unused_imports,
-    reason = "its unit tests are compiled, but run with the example only"
+    reason = "its unit tests are compiled, but run with the tests"
 )]
 mod benchmark;
 

@@ -1,4 +1,4 @@
-//! Waiting for space in a buffer, step by step.
+//! Waiting for space in a buffer, slice by slice.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::Result;
 use crate::channel::{self, Error};
 
 /// Waits up to `timeout` until `reserve`, which is told how long to wait, finds space. Before each
-/// step `patience` tells how long there is any sense in waiting.
+/// slice `patience` tells how long there is any sense in waiting.
 pub(crate) fn reserve_in_slices<T>(
     timeout: Duration,
     slice: Duration,

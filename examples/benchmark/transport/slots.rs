@@ -5,18 +5,22 @@ use std::fs::{File, OpenOptions};
 use std::hint::spin_loop;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::{Client, Place, Receiver, Sender, Server, Transport};
+use crate::Result;
 use crate::payload::Touch;
-use crate::{Result, parent};
 
 /// The memory holds about as much as a ring does.
 const LEAST_SLOTS: usize = 4;
 
 /// What a sender writes when it has done.
 const ENDED: u64 = u64::MAX;
+
+/// Longer than the other end is ever away.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the slots begin: behind the numbers.
 const SLOTS: usize = 4096;
@@ -116,10 +120,11 @@ impl End {
 
     /// Waits until the other end's number, as `look` reads it, is beyond `least`.
     fn wait_beyond(&mut self, least: u64, look: impl Fn(&Numbers) -> u64) -> Result<()> {
+        let mut begun = None;
         while self.other <= least {
             self.other = look(self.numbers());
-            if parent::has_gone() {
-                return Err("nobody waits for it any more".into());
+            if begun.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                return Err("the other end does not go on".into());
             }
             spin_loop();
         }
