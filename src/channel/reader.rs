@@ -391,6 +391,8 @@ impl Reader {
                 Ok(Found::Wrap { skipped: bytes }) => {
                     self.skip(bytes);
                     skipped = true;
+                    // Some writers account for the skipped bytes before their frame is there.
+                    continue;
                 }
                 Err(bad) if self.is_refused()? => return Err(self.corrupt(bad)),
                 Err(_) => {}

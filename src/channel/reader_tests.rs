@@ -135,6 +135,19 @@ fn skipped_bytes_wake_a_waiting_writer_before_the_frame_behind_them_is_released(
     writer.write(&[4; 780]).unwrap();
 }
 
+#[test]
+fn a_frame_that_came_after_its_skipped_bytes_is_read_with_them() {
+    let (mut reader, mut writer) = pair("two-accounts", 1024);
+    writer.write(&[1; 484]).unwrap();
+    writer.write(&[2; 384]).unwrap();
+    drop((next(&mut reader), next(&mut reader)));
+    // 124 bytes are skipped. As if they alone had been accounted for at the last look.
+    writer.write(&[3; 200]).unwrap();
+    reader.unread.bytes = 124;
+    let frame = reader.next_frame().unwrap().expect("it is there by now");
+    assert_eq!(frame.to_vec(), [3; 200]);
+}
+
 /// Some writers stay at the end after an exact fit, and tell from the read position alone whether
 /// the beginning is free.
 #[test]
