@@ -2,7 +2,6 @@
 Feature: Duplex channels
 
   A request buffer and a response buffer make a channel: response n answers request n.
-  What is tagged @pending is skipped until the step servers define its steps.
 
   Scenario: 13.1 - Basic Request-Response
     Every request is echoed, from one byte to a tenth of the buffer.
@@ -52,6 +51,8 @@ Feature: Duplex channels
 
   @separate-processes @pending
   Scenario: 13.5 - Server Death During Processing
+    The server dies while it works on a request; the client that waits for the answer is told.
+
     Given the 'server' process creates immutable duplex channel 'duplex-crash' with default config
     And the 'server' process starts handler that crashes after '100' ms
     When the 'client' process creates duplex channel client 'duplex-crash'
@@ -63,18 +64,25 @@ Feature: Duplex channels
 
   @pending
   Scenario: 13.6 - Buffer Full on Response Channel
+    Responses are twice as large as their requests, and the client's ring holds one. The second one
+    waits until the client has read the first.
+
     Given the 'server' process creates immutable duplex channel 'duplex-full' with metadata size '1024' and payload size '10240'
     And the 'server' process starts handler that doubles request size
     When the 'client' process creates duplex channel client 'duplex-full'
+    And the 'client' process sends request with size '4096'
     And the 'client' process sends request with size '4096'
     And the 'client' process does not read responses
     Then the 'server' process attempts to send response of '8192' bytes
     And the 'server' process should block on response write
     When the 'client' process reads one response
     Then the 'server' process should unblock and complete write
+    And the 'client' process reads one response
 
   @pending
   Scenario: 13.7 - Zero-Copy Client Operations
+    A request is filled in place, sent without a copy, and without asking the allocator.
+
     Given the 'server' process creates immutable duplex channel 'duplex-zerocopy' with default config
     And the 'server' process starts echo handler
     When the 'client' process creates duplex channel client 'duplex-zerocopy'
@@ -86,6 +94,8 @@ Feature: Duplex channels
 
   @pending
   Scenario: 13.8 - Immutable Server Handler Types
+    The handler sees the request as it was sent, and answers with memory of its own.
+
     Given the 'server' process creates immutable duplex channel 'duplex-transform' with default config
     And the 'server' process starts handler that implements XOR with key '0xFF'
     When the 'client' process creates duplex channel client 'duplex-transform'
@@ -96,6 +106,8 @@ Feature: Duplex channels
 
   @separate-processes @pending
   Scenario: 13.9 - Client Death During Response Wait
+    The client is gone when its answer is ready. The server notices, and serves the next client.
+
     Given the 'server' process creates immutable duplex channel 'duplex-client-crash' with default config
     And the 'server' process starts handler with '2' second processing delay
     When the 'client' process creates duplex channel client 'duplex-client-crash'
@@ -104,10 +116,16 @@ Feature: Duplex channels
     Then the 'server' process completes processing after '2' seconds
     And the 'server' process attempts to send response
     And the 'server' process detects client death when writing
+    When a new 'client' process creates duplex channel client 'duplex-client-crash'
+    And the 'client' process sends request with size '64'
+    Then response should match request with size '64'
     And the 'server' process continues processing other requests
 
   @pending
   Scenario: 13.10 - Channel Cleanup on Dispose
+    What was answered before the server was disposed of can still be read; then the client is told,
+    nothing is left over, and the name is free at once.
+
     Given the 'server' process creates immutable duplex channel 'duplex-cleanup' with default config
     And the 'server' process starts echo handler
     When the 'client' process creates duplex channel client 'duplex-cleanup'
@@ -119,3 +137,7 @@ Feature: Duplex channels
     And all shared memory should be cleaned up
     When a new 'server' process creates immutable duplex channel 'duplex-cleanup'
     Then the new server should reuse same channel name successfully
+    Given the 'server' process starts echo handler
+    When the 'client' process creates duplex channel client 'duplex-cleanup'
+    And the 'client' process sends request with size '16'
+    Then response should match request with size '16'

@@ -4,10 +4,12 @@
 //! [`methods`] of the contract. A step goes to the [`executor`], which gives it its turn and its
 //! time limit, and from there to the [`worker`], the thread with the scenario's [`world`], where
 //! [`definitions`] finds the function that carries it out. The functions are in `steps`, one file a
-//! feature file; what they hold is in [`reading`], [`writing`], [`serving`] and [`calling`].
+//! feature file; what they hold is in [`reading`], [`writing`], [`serving`] and [`calling`]. What a step
+//! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside.
 //!
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
+pub mod attempt;
 pub mod calling;
 pub mod definitions;
 pub mod executor;
@@ -20,6 +22,7 @@ pub mod naming;
 pub mod pattern;
 pub mod reading;
 pub mod registry;
+pub mod segment;
 pub mod serving;
 pub mod session;
 pub mod stdio;

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use super::segment::BufferFiles;
 use crate::BufferName;
 
 /// Offsets of the owners' process ids in a segment, in bytes.
@@ -93,8 +94,8 @@ fn release(held: &Held) -> io::Result<bool> {
     }
     file.write_all_at(&0u64.to_le_bytes(), pid_at)?;
     if matches!(held, Held::Reader(_)) {
-        for path in files_of(buffer) {
-            remove(&path)?;
+        for path in BufferFiles::of(buffer).all() {
+            remove(path)?;
         }
     }
     Ok(true)
@@ -104,18 +105,6 @@ fn owner(segment: &File, pid_at: u64) -> io::Result<u64> {
     let mut pid = [0; 8];
     segment.read_exact_at(&mut pid, pid_at)?;
     Ok(u64::from_le_bytes(pid))
-}
-
-/// What the reader of a buffer owns, the lock last.
-fn files_of(buffer: &BufferName) -> [PathBuf; 4] {
-    let segment = buffer.segment_path();
-    let semaphore = |name| segment.with_file_name(format!("sem.{name}"));
-    [
-        semaphore(buffer.data_semaphore()),
-        semaphore(buffer.space_semaphore()),
-        segment,
-        buffer.lock_path(),
-    ]
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -137,7 +126,7 @@ mod tests {
             let name = format!("registry-{name}-{}", std::process::id());
             let name = BufferName::new(name).unwrap();
             fs::create_dir_all(name.lock_path().parent().unwrap()).unwrap();
-            for path in files_of(&name) {
+            for path in BufferFiles::of(&name).all() {
                 fs::write(path, vec![0; 128]).unwrap();
             }
             let segment = File::options()
@@ -154,10 +143,7 @@ mod tests {
         }
 
         fn files(&self) -> usize {
-            files_of(&self.0)
-                .iter()
-                .filter(|path| path.exists())
-                .count()
+            BufferFiles::of(&self.0).existing().len()
         }
 
         fn writer(&self) -> u64 {
@@ -167,7 +153,7 @@ mod tests {
 
     impl Drop for Fake {
         fn drop(&mut self) {
-            for path in files_of(&self.0) {
+            for path in BufferFiles::of(&self.0).all() {
                 let _ = fs::remove_file(path);
             }
         }

@@ -5,7 +5,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::attempt::Attempts;
 use super::calling::CallingEnd;
 use super::failure::Failure;
 use super::held::Held;
@@ -14,9 +16,9 @@ use super::reading::ReadingEnd;
 use super::registry::Registry;
 use super::serving::ServingEnd;
 use super::writing::WritingEnd;
-use crate::BufferName;
 use crate::duplex::ChannelName;
 use crate::rpc::message::StringMap;
+use crate::{BufferConfig, BufferName, Error, Reader, Writer};
 
 /// What the steps of one scenario share.
 #[derive(cucumber::World)]
@@ -32,6 +34,8 @@ pub struct World {
     pub servers: Held<ServingEnd>,
     /// Channels that this process is the client of.
     pub clients: Held<CallingEnd>,
+    /// What came of what steps attempted.
+    pub attempts: Attempts,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
     pub context: StringMap,
     #[cfg(test)]
@@ -48,6 +52,7 @@ impl World {
             writers: Held::new("writer"),
             servers: Held::new("server"),
             clients: Held::new("client"),
+            attempts: Attempts::default(),
             context: StringMap::new(),
             #[cfg(test)]
             witness: None,
@@ -75,6 +80,37 @@ impl World {
     /// If that makes no legal channel name.
     pub fn channel_name(&self, name: &str) -> Result<ChannelName, Failure> {
         Ok(ChannelName::new(self.run.apply(name))?)
+    }
+
+    /// Makes a buffer that this process reads.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reader::create`].
+    pub fn create_buffer(
+        &mut self,
+        role: &str,
+        buffer: &str,
+        config: &BufferConfig,
+    ) -> Result<(), Error> {
+        let name = BufferName::new(self.run.apply(buffer))?;
+        self.registry.note_reader(&name);
+        let reader = Reader::create(&name, config)?;
+        self.readers.add(role, buffer, ReadingEnd::new(reader));
+        Ok(())
+    }
+
+    /// Attaches to a buffer that this process writes, waiting up to `timeout` for its reader.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Writer::connect`].
+    pub fn connect(&mut self, role: &str, buffer: &str, timeout: Duration) -> Result<(), Error> {
+        let name = BufferName::new(self.run.apply(buffer))?;
+        self.registry.note_writer(&name);
+        let writer = Writer::connect(&name, timeout)?;
+        self.writers.add(role, buffer, WritingEnd::new(writer));
+        Ok(())
     }
 
     /// Where everything is noted that this World makes.

@@ -39,17 +39,12 @@ enum State {
 }
 
 impl WritingEnd {
-    /// Attaches to a buffer as its writer, waiting for its reader.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Writer::connect`].
-    pub fn connect(buffer: BufferName) -> Result<Self, Failure> {
-        let writer = Writer::connect(&buffer, WRITE_TIMEOUT)?;
-        Ok(WritingEnd {
-            buffer,
+    /// A writer that has written nothing yet.
+    pub fn new(writer: Writer) -> Self {
+        WritingEnd {
+            buffer: writer.name().clone(),
             state: State::Ready(Box::new(writer)),
-        })
+        }
     }
 
     /// The writer.
@@ -307,7 +302,8 @@ mod tests {
             payload_size: 10240,
         };
         let reader = Reader::create(&name, &config).unwrap();
-        (reader, WritingEnd::connect(name).unwrap())
+        let writer = Writer::connect(&name, Duration::ZERO).unwrap();
+        (reader, WritingEnd::new(writer))
     }
 
     #[test]

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 use cucumber::{given, then, when};
 use nix::unistd::{AccessFlags, access};
 
+use crate::BufferConfig;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::pattern;
-use crate::serve::reading::ReadingEnd;
 use crate::serve::world::World;
-use crate::serve::writing::WritingEnd;
-use crate::{BufferConfig, Reader};
+use crate::serve::writing::WRITE_TIMEOUT;
 
 /// How long a write may take that finds room at once.
 const IMMEDIATELY: Duration = Duration::from_millis(50);
@@ -37,25 +36,38 @@ fn creates_buffer(
     metadata_size: usize,
     payload_size: usize,
 ) -> StepOutcome {
-    let name = world.buffer_name(&buffer)?;
+    let config = BufferConfig::new(metadata_size, payload_size);
+    Ok(world.create_buffer(&role, &buffer, &config)?)
+}
+
+#[given(regex = r"^(?:the '([^']+)' process )?creates buffer '([^']+)' with default config$")]
+#[when(regex = r"^(?:the '([^']+)' process )?creates buffer '([^']+)' with default config$")]
+fn creates_buffer_with_default_config(
+    world: &mut World,
+    role: String,
+    buffer: String,
+) -> StepOutcome {
+    Ok(world.create_buffer(&role, &buffer, &BufferConfig::default())?)
+}
+
+/// The default, with twice the payload.
+#[given(regex = r"^(?:the '([^']+)' process )?creates buffer '([^']+)' with large config$")]
+fn creates_buffer_with_large_config(
+    world: &mut World,
+    role: String,
+    buffer: String,
+) -> StepOutcome {
     let config = BufferConfig {
-        metadata_size,
-        payload_size,
+        payload_size: 64 * 1024 * 1024,
+        ..BufferConfig::default()
     };
-    world.registry().note_reader(&name);
-    let reader = Reader::create(&name, &config)?;
-    world.readers.add(&role, &buffer, ReadingEnd::new(reader));
-    Ok(())
+    Ok(world.create_buffer(&role, &buffer, &config)?)
 }
 
 #[given(regex = r"^(?:the '([^']+)' process )?connects to buffer '([^']+)'$")]
 #[when(regex = r"^(?:the '([^']+)' process )?connects to buffer '([^']+)'$")]
 fn connects_to_buffer(world: &mut World, role: String, buffer: String) -> StepOutcome {
-    let name = world.buffer_name(&buffer)?;
-    world.registry().note_writer(&name);
-    let writing = WritingEnd::connect(name)?;
-    world.writers.add(&role, &buffer, writing);
-    Ok(())
+    Ok(world.connect(&role, &buffer, WRITE_TIMEOUT)?)
 }
 
 #[when(regex = r"^(?:the '([^']+)' process )?writes metadata with size '(\d+)'$")]
