@@ -52,8 +52,9 @@ fn steps(feature: &Feature, pending: bool) -> Vec<Step> {
     let scenarios = feature.scenarios.iter();
     let chosen = scenarios.filter(|s| pending || !s.tags.iter().any(|tag| tag == "pending"));
     let background = feature.background.iter().flat_map(|b| b.steps.clone());
-    background
-        .chain(chosen.flat_map(|scenario| scenario.steps.clone()))
+    let background: Vec<Step> = background.collect();
+    chosen
+        .flat_map(|scenario| [background.clone(), scenario.steps.clone()].concat())
         .collect()
 }
 
