@@ -34,6 +34,13 @@ pub const NO_MATCHING_STEP: &str = "No matching step definition found";
 /// The beginning of the error with which a server says that a step took too long.
 pub const STEP_TIMEOUT: &str = "Step execution timeout";
 
+/// What the error of a step begins with that cannot be carried out on this machine. A reason
+/// follows; the scenario has not failed.
+pub const SKIPPED: &str = "Skipped: ";
+
+/// What a log message begins with that is a result to be shown with the step: figures, for example.
+pub const ATTACHMENT: &str = "attachment: ";
+
 /// String to string, as `parameters` and `context` travel.
 pub type StringMap = BTreeMap<String, String>;
 
