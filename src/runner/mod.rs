@@ -30,6 +30,7 @@ pub mod feature;
 pub mod filter;
 pub mod known;
 pub mod leftover;
+pub mod mutant;
 pub mod nearest;
 pub mod outcome;
 pub mod plan;
