@@ -43,6 +43,7 @@ pub async fn ask(platform: &Platform, stage: &Stage<'_>) -> Result<(Catalogue, L
         name: "step server".to_owned(),
         platform,
         env: environment(RunId::next(0)),
+        inside: None,
         log: folder.join(format!("{}.log", platform.name)),
     };
     let limits = &stage.config.limits;

@@ -3,25 +3,31 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::cli::Manner;
 use super::event::{Event, Events, ExecutionInfo, ExecutionReport};
-use super::execute::{Ended, Stage, execute};
+use super::execute::{Ended, Stage, Task, execute};
 use super::exit::Exit;
 use super::fault::Fault;
 use super::filter::Filter;
+use super::leftover::{LOCKS, SHARED_MEMORY};
 use super::outcome::{Evidence, Outcome, Verdict, decide};
 use super::plan::{Execution, plan};
 use super::preflight::{self, Judgement};
+use super::sandbox::Sandbox;
 use super::workload::Workload;
 
 /// Runs all executions of `work` and says how it ended.
-pub async fn run(work: &Workload, stage: &Stage<'_>) -> Exit {
+pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
     let began = Instant::now();
     let folder = work.config.output.join("runs").join(run_name());
     stage.events.emit(Event::RunStarted {
         executions: work.executions.len(),
         folder: folder.clone(),
     });
-    let (catalogues, leaving) = preflight::ask_all(&work.executions, stage).await;
+    let (sandboxed, (catalogues, leaving)) = tokio::join!(
+        try_sandbox(manner, stage),
+        preflight::ask_all(&work.executions, stage)
+    );
     let mut outcomes = Vec::new();
     for (number, execution) in work.executions.iter().enumerate() {
         let info = describe(number, execution);
@@ -33,7 +39,16 @@ pub async fn run(work: &Workload, stage: &Stage<'_>) -> Exit {
                 not_run(Fault::new(Outcome::Interrupted, "not run"))
             }
             Judgement::Not(fault) => not_run(fault),
-            Judgement::Run(sure) => execute(stage, number, execution, &sure, &logs).await,
+            Judgement::Run(sure) => {
+                let task = Task {
+                    number,
+                    execution,
+                    sure: &sure,
+                    folder: &logs,
+                    sandboxed,
+                };
+                execute(stage, &task).await
+            }
         };
         let verdict = decide(&ended.evidence, work.known.find(execution));
         outcomes.push(verdict.outcome);
@@ -48,6 +63,25 @@ pub async fn run(work: &Workload, stage: &Stage<'_>) -> Exit {
     let took = began.elapsed();
     stage.events.emit(Event::RunFinished { interrupted, took });
     Exit::of(&outcomes, interrupted)
+}
+
+/// Whether executions get sandboxes: where they are wanted and the system allows them.
+async fn try_sandbox(manner: &Manner, stage: &Stage<'_>) -> bool {
+    if manner.no_sandbox {
+        return false;
+    }
+    let tried = match Sandbox::start(stage.spawner, stage.config.shm_size).await {
+        Ok(sandbox) => sandbox.end().await,
+        Err(why) => Err(why),
+    };
+    if let Err(why) = &tried {
+        let what = format!(
+            "executions share {SHARED_MEMORY} and {LOCKS} with everybody, because no sandbox can \
+             be made: {why}"
+        );
+        stage.events.emit(Event::Warning(what));
+    }
+    tried.is_ok()
 }
 
 fn report(

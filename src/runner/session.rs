@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::cli::{Cli, Command};
+use super::cli::{Cli, Command, Run};
 use super::config::{self, Config};
 use super::event::{Event, Events};
 use super::execute::Stage;
 use super::exit::{Exit, Refusal};
+use super::holder;
 use super::leftover;
 use super::nearest::did_you_mean;
 use super::plan::Execution;
@@ -40,16 +41,19 @@ pub fn main(cli: Cli) -> Exit {
 }
 
 fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
-    let config = read_config(cli)?;
+    let config = || read_config(cli);
     match &cli.command {
-        Command::List(selection) => Ok(list(&Workload::new(config, selection)?)),
-        Command::Doctor { platforms } => doctor(cli, config, platforms),
-        Command::Run(selection) => {
-            let work = Workload::new(config, selection)?;
-            with_stage(cli, &work.config, async |stage| run(&work, stage).await)
+        Command::HoldSandbox { shm_size } => Ok(holder::hold(*shm_size)),
+        Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
+        Command::Doctor { platforms } => doctor(cli, config()?, platforms),
+        Command::Run(Run { selection, manner }) => {
+            let work = Workload::new(config()?, selection)?;
+            with_stage(cli, &work.config, async |stage| {
+                run(&work, manner, stage).await
+            })
         }
         Command::Check(selection) => {
-            let work = Workload::new(config, selection)?;
+            let work = Workload::new(config()?, selection)?;
             with_stage(cli, &work.config, async |stage| check(&work, stage).await)
         }
     }

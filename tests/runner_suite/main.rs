@@ -8,5 +8,6 @@ mod interrupts;
 mod lying;
 mod project;
 mod routing;
+mod sandbox;
 mod setup_command;
 mod test_script;
