@@ -19,7 +19,9 @@ use super::process::{Launch, StepServer, Trouble};
 use super::route::{Deed, Destination, ProcessName, RoutedStep, Start};
 use super::sandbox::Sandbox;
 use super::spawn::Spawner;
-use crate::rpc::message::{ExecuteStepParams, InitializeParams, StepResult, StringMap, method};
+use crate::rpc::message::{
+    ATTACHMENT, ExecuteStepParams, InitializeParams, StepResult, StringMap, method,
+};
 
 /// By how much the runner's limit for a step is longer than the step server's own.
 const STEP_GRACE: Duration = Duration::from_secs(5);
@@ -345,6 +347,7 @@ impl Running<'_> {
             Err(Trouble::Died { .. }) if step.awaits_death => return Ok(StringMap::new()),
             other => other.map_err(Fault::from)?,
         };
+        self.emit_attachments(&result);
         if !result.success {
             return Err(Fault::of_result(result, sure));
         }
@@ -358,6 +361,17 @@ impl Running<'_> {
         let mut changes = result.context;
         changes.retain(|key, value| self.context.get(key) != Some(value));
         Ok(changes)
+    }
+
+    fn emit_attachments(&self, result: &StepResult) {
+        for entry in &result.logs {
+            if let Some(text) = entry.message.strip_prefix(ATTACHMENT) {
+                self.emit(Event::Attachment {
+                    execution: self.number,
+                    text: text.to_owned(),
+                });
+            }
+        }
     }
 
     fn step_limit(&self) -> Duration {
@@ -456,8 +470,8 @@ impl Running<'_> {
         ended.evidence.fault = fault;
         for complaint in complaints {
             match &ended.evidence.fault {
-                None => ended.evidence.fault = Some(Fault::new(Outcome::Failed, complaint)),
-                Some(_) => ended.warnings.push(complaint),
+                Some(fault) if fault.is_failure() => ended.warnings.push(complaint),
+                _ => ended.evidence.fault = Some(Fault::new(Outcome::Failed, complaint)),
             }
         }
         let left = self.sweep();

@@ -93,7 +93,7 @@ fn report(
 ) -> ExecutionReport {
     let mut warnings = ended.warnings;
     // Without another fault the leaks are the reason of the outcome.
-    if ended.evidence.fault.is_some() {
+    if ended.evidence.fault.as_ref().is_some_and(Fault::is_failure) {
         let leaks = ended.evidence.leaks.iter();
         warnings.extend(leaks.map(|leak| format!("left behind: {leak}")));
     }

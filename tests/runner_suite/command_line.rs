@@ -287,6 +287,16 @@ fn tags_decide_what_is_skipped() {
 }
 
 #[test]
+fn what_steps_find_out_is_shown() {
+    let project = Project::new();
+    let ran = project.run(&["run", "measures_honest"]);
+    ran.assert(0, " s)\n    figures:\n      p50  1 us\n");
+    assert!(!ran.out.contains("nothing"), "{}", ran.text());
+    let quiet = project.run(&["run", "-q", "measures_honest"]);
+    assert!(!quiet.out.contains("figures"), "{}", quiet.text());
+}
+
+#[test]
 fn several_executions_make_a_matrix() {
     let project = Project::new();
     let ran = project.run(&["run", "honest_fails", "fails_honest", "honest"]);

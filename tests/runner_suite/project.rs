@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The ways in which the fixture keeps to the contract or breaks it; each is a platform.
-const MODES: [&str; 34] = [
+const MODES: [&str; 37] = [
     "honest",
     "never-answers",
     "ignores-term",
@@ -22,6 +22,9 @@ const MODES: [&str; 34] = [
     "bad-result",
     "fails",
     "fails-silently",
+    "skips",
+    "skips-and-leaks",
+    "measures",
     "own-timeout",
     "does-not-know",
     "leaks",

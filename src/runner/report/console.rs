@@ -1,5 +1,6 @@
 //! The report on the terminal: what runs now, a line per execution, the failures, the matrix.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Console {
     total: usize,
     folder: PathBuf,
     running: Vec<ExecutionInfo>,
+    /// What steps of running executions have found out, by the execution's number.
+    attachments: BTreeMap<usize, Vec<String>>,
     reports: Vec<ExecutionReport>,
     warnings: Vec<String>,
 }
@@ -61,6 +64,7 @@ impl Console {
             total: 0,
             folder: PathBuf::new(),
             running: Vec::new(),
+            attachments: BTreeMap::new(),
             reports: Vec::new(),
             warnings: Vec::new(),
         }
@@ -129,6 +133,12 @@ impl Console {
                 line.push_str(&format!(" – {}", reason.lines().next().unwrap_or_default()));
             }
             self.line(&line);
+        }
+        let attachments = self.attachments.remove(&report.info.number);
+        if self.verbosity > Verbosity::Quiet {
+            for text in attachments.into_iter().flatten() {
+                self.lines("    ", &text);
+            }
         }
         for warning in &report.warnings {
             self.line(&format!("  warning: {warning}"));
@@ -252,6 +262,10 @@ impl Reporter for Console {
                 self.line(&format!("  started {who} ({})", seconds(*took)));
             }
             Event::StepStarted { step, .. } => self.show_progress(step),
+            Event::Attachment { execution, text } => {
+                let own = self.attachments.entry(*execution).or_default();
+                own.push(text.clone());
+            }
             Event::StepFinished {
                 step,
                 took,
@@ -345,7 +359,14 @@ pub(super) mod tests {
         let paper = Paper::default();
         let out = anstream::StripStream::new(Box::new(paper.clone()) as Box<dyn Write + Send>);
         let mut console = Console::on(Box::new(out), verbosity, "./test.sh".into());
-        for report in reports {
+        for (number, mut report) in reports.into_iter().enumerate() {
+            report.info.number = number;
+            for text in attachments(&report) {
+                console.on(&Event::Attachment {
+                    execution: number,
+                    text,
+                });
+            }
             console.on(&Event::ExecutionFinished(Box::new(report)));
         }
         console.on(&Event::Warning("an old entry".into()));
@@ -355,6 +376,14 @@ pub(super) mod tests {
         });
         let bytes = paper.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    /// Scenario 14.1 finds something out.
+    fn attachments(report: &ExecutionReport) -> Vec<String> {
+        match report.info.id.as_str() {
+            "14.1" => vec!["figures:\n  p50  1 µs".into(), "ran scaled".into()],
+            _ => Vec::new(),
+        }
     }
 
     fn failed() -> ExecutionReport {
@@ -401,6 +430,27 @@ warning: an old entry
 1 passed, 1 failed in 2.000 s
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_was_found_out_stands_below_its_execution() {
+        let reports = || {
+            vec![
+                report("14.1", "a", Outcome::Passed),
+                report("1.1", "a", Outcome::Passed),
+            ]
+        };
+        let text = printed(Verbosity::Normal, reports(), false);
+        let expected = "\
+✓ passed          14.1   client=a  Name (1.500 s)
+    figures:
+      p50  1 µs
+    ran scaled
+✓ passed          1.1    client=a  Name (1.500 s)
+";
+        assert!(text.starts_with(expected), "{text}");
+        let quiet = printed(Verbosity::Quiet, reports(), false);
+        assert!(!quiet.contains("figures"), "{quiet}");
     }
 
     #[test]
