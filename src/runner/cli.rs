@@ -76,6 +76,20 @@ pub struct Run {
     pub manner: Manner,
 }
 
+impl Run {
+    /// The options without which a failure might not come again, each with a space before it.
+    pub fn options_again(&self) -> String {
+        let mut options = String::new();
+        if self.selection.same_process {
+            options.push_str(" --same-process");
+        }
+        if self.manner.no_sandbox {
+            options.push_str(" --no-sandbox");
+        }
+        options
+    }
+}
+
 /// How executions are run.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Manner {
@@ -97,6 +111,9 @@ pub struct Selection {
     /// Only scenarios whose name contains a match of this regular expression.
     #[arg(long, value_name = "REGEX")]
     pub name: Option<String>,
+    /// Let one step server play all roles of a scenario, instead of one server for each.
+    #[arg(long)]
+    pub same_process: bool,
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //!
 //! 1. [`config`] reads `harmony.toml`, [`feature`] the feature files, which yield
 //!    [`scenario`]s, [`known`] the list of known failures;
-//! 2. [`route`] decides for every step which process it goes to;
+//! 2. [`route`] decides for every step which process it goes to, [`same_process`] lets it be one
+//!    for all;
 //! 3. [`plan`] makes [`plan::Execution`]s of what [`filter`] and [`combination`] ask for;
 //! 4. [`preflight`] makes platforms ready ([`setup`]), asks each for its steps ([`catalogue`]) and
 //!    judges which executions can run;
@@ -40,6 +41,7 @@ pub mod process;
 pub mod report;
 pub mod route;
 pub mod run;
+pub mod same_process;
 pub mod sandbox;
 pub mod scenario;
 pub mod session;

@@ -111,6 +111,10 @@ fn report(
 }
 
 fn warn_of_stale_entries(work: &Workload, events: &Events) {
+    if work.scenarios.iter().any(|s| s.plays_all.is_some()) {
+        // The list is of more combinations than there are then.
+        return;
+    }
     let platforms = work.config.platforms.iter();
     let platforms: Vec<&str> = platforms.map(|p| p.name.as_str()).collect();
     let every = plan(&work.scenarios, &Filter::default(), &platforms);
@@ -132,14 +136,20 @@ fn not_run(fault: Fault) -> Ended {
 
 fn describe(number: usize, execution: &Execution) -> ExecutionInfo {
     let scenario = &execution.scenario.scenario;
-    let roles = execution.scenario.roles.iter().cloned();
+    let roles = match &execution.scenario.plays_all {
+        Some(one) => vec![one.to_string()],
+        None => execution.scenario.roles.clone(),
+    };
     ExecutionInfo {
         number,
         id: scenario.id.to_string(),
         name: scenario.name.clone(),
         place: format!("{}:{}", scenario.file.display(), scenario.line),
         combination: execution.combination(),
-        roles: roles.zip(execution.platforms.iter().cloned()).collect(),
+        roles: roles
+            .into_iter()
+            .zip(execution.platforms.iter().cloned())
+            .collect(),
     }
 }
 

@@ -19,7 +19,7 @@ use super::plan::Execution;
 use super::platform::Platform;
 use super::preflight::{self, Judgement};
 use super::report::Console;
-use super::report::console::Verbosity;
+use super::report::console::{Again, Verbosity};
 use super::route::RoutedScenario;
 use super::run::run;
 use super::spawn::Spawner;
@@ -97,8 +97,17 @@ fn list(work: &Workload) -> Exit {
     Exit::Green
 }
 
-/// The command that the reproduction of a failure begins with.
-fn again(cli: &Cli) -> String {
+/// How a failure is reproduced.
+fn again(cli: &Cli) -> Again {
+    let options = match &cli.command {
+        Command::Run(run) => run.options_again(),
+        _ => String::new(),
+    };
+    let command = command_again(cli);
+    Again { command, options }
+}
+
+fn command_again(cli: &Cli) -> String {
     let invoked = std::env::var("HARMONY_INVOKED_AS");
     let command = invoked.unwrap_or_else(|_| "harmony run".to_owned());
     let given = std::env::var_os("HARMONY_CONFIG").map(PathBuf::from);

@@ -213,6 +213,12 @@ impl Project {
         names.map(split).collect()
     }
 
+    /// How many step servers were started so far.
+    pub fn servers(&self) -> usize {
+        let is_server = |(what, _): &&(String, u32)| what == "server";
+        self.pids().iter().filter(is_server).count()
+    }
+
     /// Waits until a fixture has recorded `what`.
     pub fn wait_for(&self, what: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);

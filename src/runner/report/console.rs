@@ -27,8 +27,7 @@ pub enum Verbosity {
 /// Prints events; see the module's page.
 pub struct Console {
     verbosity: Verbosity,
-    /// The command that a reproduction begins with, for example `./test.sh`.
-    command: String,
+    again: Again,
     out: Box<dyn Write + Send>,
     bar: Option<ProgressBar>,
     total: usize,
@@ -42,10 +41,10 @@ pub struct Console {
 
 impl Console {
     /// A console on standard output; what runs now is shown on a terminal's standard error.
-    pub fn new(verbosity: Verbosity, command: String) -> Console {
+    pub fn new(verbosity: Verbosity, again: Again) -> Console {
         let shows_progress = verbosity == Verbosity::Normal && std::io::stderr().is_terminal();
         let out = Box::new(anstream::AutoStream::auto(std::io::stdout()));
-        let mut console = Console::on(out, verbosity, command);
+        let mut console = Console::on(out, verbosity, again);
         console.bar = shows_progress.then(|| {
             let bar = ProgressBar::new_spinner();
             let style = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}");
@@ -55,10 +54,10 @@ impl Console {
         console
     }
 
-    fn on(out: Box<dyn Write + Send>, verbosity: Verbosity, command: String) -> Console {
+    fn on(out: Box<dyn Write + Send>, verbosity: Verbosity, again: Again) -> Console {
         Console {
             verbosity,
-            command,
+            again,
             out,
             bar: None,
             total: 0,
@@ -187,7 +186,7 @@ impl Console {
         if let Some(folder) = &report.folder {
             self.line(&format!("  logs:     {}", folder.display()));
         }
-        self.line(&format!("  again:    {}", reproduce(&self.command, report)));
+        self.line(&format!("  again:    {}", self.again.command_for(info)));
     }
 
     fn summary(&mut self, interrupted: bool, took: Duration) {
@@ -283,11 +282,19 @@ impl Reporter for Console {
 }
 
 /// The command that runs an execution once more.
-fn reproduce(command: &str, report: &ExecutionReport) -> String {
-    format!(
-        "{command} -v {} {}",
-        report.info.combination, report.info.id
-    )
+#[derive(Debug, Clone, Default)]
+pub struct Again {
+    /// What it begins with, for example `./test.sh`.
+    pub command: String,
+    /// The options that matter for it, each with a space before it.
+    pub options: String,
+}
+
+impl Again {
+    fn command_for(&self, info: &ExecutionInfo) -> String {
+        let Again { command, options } = self;
+        format!("{command} -v{options} {} {}", info.combination, info.id)
+    }
 }
 
 /// How many executions had each outcome.
@@ -358,7 +365,14 @@ pub(super) mod tests {
     fn printed(verbosity: Verbosity, reports: Vec<ExecutionReport>, interrupted: bool) -> String {
         let paper = Paper::default();
         let out = anstream::StripStream::new(Box::new(paper.clone()) as Box<dyn Write + Send>);
-        let mut console = Console::on(Box::new(out), verbosity, "./test.sh".into());
+        let mut console = Console::on(
+            Box::new(out),
+            verbosity,
+            Again {
+                command: "./test.sh".into(),
+                options: " --same-process".into(),
+            },
+        );
         for (number, mut report) in reports.into_iter().enumerate() {
             report.info.number = number;
             for text in attachments(&report) {
@@ -419,7 +433,7 @@ F failed          1.2    client=a  Name (1.500 s)
   the client (a, pid 5) wrote last:
     | oops
   logs:     logs/1
-  again:    ./test.sh -v a_b 1.2
+  again:    ./test.sh -v --same-process a_b 1.2
 
      a_b
 1.1   ✓
