@@ -43,7 +43,7 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios.
     #[command(after_help = RUN_EXAMPLES)]
-    Run(Selection),
+    Run(Run),
     /// List the scenarios and the combinations that would run.
     List(Selection),
     /// Find out whether scenarios could run, without running them; -v shows where each step goes.
@@ -54,6 +54,48 @@ pub enum Command {
         #[arg(value_name = "PLATFORM")]
         platforms: Vec<String>,
     },
+    /// Keep a sandbox for another process of this program.
+    #[command(name = HOLD_SANDBOX, hide = true)]
+    HoldSandbox {
+        /// MiB of shared memory.
+        shm_size: u64,
+    },
+}
+
+/// The command with which the runner starts itself to keep a sandbox.
+pub const HOLD_SANDBOX: &str = "hold-sandbox";
+
+/// What is to be run, and how.
+#[derive(Debug, Default, Args)]
+pub struct Run {
+    /// What.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+impl Run {
+    /// The options without which a failure might not come again, each with a space before it.
+    pub fn options_again(&self) -> String {
+        let mut options = String::new();
+        if self.selection.same_process {
+            options.push_str(" --same-process");
+        }
+        if self.manner.no_sandbox {
+            options.push_str(" --no-sandbox");
+        }
+        options
+    }
+}
+
+/// How executions are run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Manner {
+    /// Use the machine's own /dev/shm and lock folder, instead of empty ones for each execution.
+    #[arg(long)]
+    pub no_sandbox: bool,
 }
 
 /// Which scenarios on which combinations.
@@ -69,6 +111,9 @@ pub struct Selection {
     /// Only scenarios whose name contains a match of this regular expression.
     #[arg(long, value_name = "REGEX")]
     pub name: Option<String>,
+    /// Let one step server play all roles of a scenario, instead of one server for each.
+    #[arg(long)]
+    pub same_process: bool,
 }
 
 #[cfg(test)]
@@ -86,7 +131,7 @@ mod tests {
         let cli = Cli::try_parse_from(["harmony", "run", "rust_*", "-v", "13.*", "--tags", "@a"])
             .unwrap();
         assert!(cli.verbose);
-        let Command::Run(selection) = cli.command else {
+        let Command::Run(Run { selection, .. }) = cli.command else {
             panic!("{:?}", cli.command)
         };
         assert_eq!(selection.arguments, ["rust_*", "13.*"]);

@@ -15,6 +15,10 @@ use super::platform::{Platform, RawPlatform, expand};
 /// The name of the file.
 pub const FILE_NAME: &str = "harmony.toml";
 
+/// The shared memory of a sandbox in MiB, where the file does not say it. A Python client's
+/// response buffer takes 256 of them.
+const SHM_SIZE: u64 = 1024;
+
 /// What the file says, with paths made absolute and variables put in.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -28,6 +32,8 @@ pub struct Config {
     pub output: PathBuf,
     /// Time limits.
     pub limits: Limits,
+    /// How much shared memory a sandbox has, in MiB, where a scenario does not say it.
+    pub shm_size: u64,
     /// The platforms, in the order of the file.
     pub platforms: Vec<Platform>,
 }
@@ -100,17 +106,27 @@ struct File {
     #[serde(default)]
     limits: BTreeMap<String, f64>,
     #[serde(default)]
+    sandbox: RawSandbox,
+    #[serde(default)]
     platforms: BTreeMap<String, RawPlatform>,
 }
 
-const TOP_KEYS: [&str; 5] = [
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RawSandbox {
+    shm_size: Option<u64>,
+}
+
+const TOP_KEYS: [&str; 6] = [
     "features",
     "known-failures",
     "output",
     "limits",
+    "sandbox",
     "platforms",
 ];
 const LIMIT_KEYS: [&str; 5] = ["start", "step", "execution", "shutdown", "setup"];
+const SANDBOX_KEYS: [&str; 1] = ["shm-size"];
 const PLATFORM_KEYS: [&str; 7] = [
     "command",
     "cwd",
@@ -172,6 +188,7 @@ fn parse(
             shutdown: limit("shutdown", 5.0)?,
             setup: limit("setup", 900.0)?,
         },
+        shm_size: raw.sandbox.shm_size.unwrap_or(SHM_SIZE),
         platforms,
         root: root.to_owned(),
     })
@@ -182,6 +199,9 @@ fn check_keys(table: &DeTable<'_>) -> Result<Vec<String>, (usize, String)> {
     known_keys(table, &TOP_KEYS)?;
     if let Some(limits) = sub_table(table, "limits") {
         known_keys(limits, &LIMIT_KEYS)?;
+    }
+    if let Some(sandbox) = sub_table(table, "sandbox") {
+        known_keys(sandbox, &SANDBOX_KEYS)?;
     }
     let Some(platforms) = sub_table(table, "platforms") else {
         return Ok(Vec::new());
@@ -297,6 +317,10 @@ mod tests {
             (
                 "[platforms.a]\ncommand = [\"x\"]\n[platforms.a.setup]\ncommand=[\"m\"]\nproducts = 1\n",
                 "harmony.toml:5: unknown key `products`; did you mean `product`?",
+            ),
+            (
+                "[sandbox]\nsize = 1\n",
+                "harmony.toml:2: unknown key `size` (known here: shm-size)",
             ),
             (
                 "[limits]\nstp = 1\n",

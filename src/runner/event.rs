@@ -59,6 +59,13 @@ pub enum Event {
         /// Where it goes.
         to: String,
     },
+    /// A step has found something out that is to be shown: figures, for example.
+    Attachment {
+        /// The execution.
+        execution: usize,
+        /// One line or many.
+        text: String,
+    },
     /// A step has ended.
     StepFinished {
         /// The execution.

@@ -1,7 +1,7 @@
 //! One execution: its step servers are started, its steps sent, its traces removed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, select_all};
@@ -17,8 +17,11 @@ use super::plan::Execution;
 use super::platform::Platform;
 use super::process::{Launch, StepServer, Trouble};
 use super::route::{Deed, Destination, ProcessName, RoutedStep, Start};
+use super::sandbox::Sandbox;
 use super::spawn::Spawner;
-use crate::rpc::message::{ExecuteStepParams, InitializeParams, StepResult, StringMap, method};
+use crate::rpc::message::{
+    ATTACHMENT, ExecuteStepParams, InitializeParams, StepResult, StringMap, method,
+};
 
 /// By how much the runner's limit for a step is longer than the step server's own.
 const STEP_GRACE: Duration = Duration::from_secs(5);
@@ -33,6 +36,21 @@ pub struct Stage<'a> {
     pub events: &'a Events,
     /// Set when the user ends the run.
     pub interrupt: &'a CancellationToken,
+}
+
+/// An execution that is to be run, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// Its number among all of the run.
+    pub number: usize,
+    /// What it is.
+    pub execution: &'a Execution,
+    /// For each step, whether the preflight found a definition that certainly fits.
+    pub sure: &'a [bool],
+    /// Where its logs go.
+    pub folder: &'a Path,
+    /// Whether it has a sandbox.
+    pub sandboxed: bool,
 }
 
 /// An execution that has ended.
@@ -50,27 +68,21 @@ pub struct Ended {
     pub tails: Vec<(String, Vec<String>)>,
 }
 
-/// Runs an execution; its logs go to `folder`. `sure` says for each step whether the preflight
-/// found a definition that certainly fits.
-pub async fn execute(
-    stage: &Stage<'_>,
-    number: usize,
-    execution: &Execution,
-    sure: &[bool],
-    folder: &Path,
-) -> Ended {
-    if let Err(error) = std::fs::create_dir_all(folder) {
-        let message = format!("{}: {error}", folder.display());
+/// Runs an execution.
+pub async fn execute(stage: &Stage<'_>, task: &Task<'_>) -> Ended {
+    if let Err(error) = std::fs::create_dir_all(task.folder) {
+        let message = format!("{}: {error}", task.folder.display());
         let mut ended = Ended::default();
         ended.evidence.fault = Some(Fault::new(Outcome::SetupError, message));
         return ended;
     }
     let mut running = Running {
         stage,
-        number,
-        execution,
-        folder: folder.to_owned(),
-        run: RunId::next(execution.scenario.scenario.id.feature),
+        number: task.number,
+        execution: task.execution,
+        folder: task.folder,
+        run: RunId::next(task.execution.scenario.scenario.id.feature),
+        sandbox: None,
         servers: BTreeMap::new(),
         ended: Vec::new(),
         context: StringMap::new(),
@@ -84,7 +96,7 @@ pub async fn execute(
         () = stage.interrupt.cancelled() => {
             Some(Fault::new(Outcome::Interrupted, "the run was interrupted"))
         }
-        played = tokio::time::timeout(limit, running.play(sure)) => match played {
+        played = tokio::time::timeout(limit, running.play(task)) => match played {
             Ok(played) => played.err(),
             Err(_) => {
                 let seconds = limit.as_secs_f64();
@@ -100,8 +112,10 @@ struct Running<'a> {
     stage: &'a Stage<'a>,
     number: usize,
     execution: &'a Execution,
-    folder: PathBuf,
+    folder: &'a Path,
     run: RunId,
+    /// What its processes run in, if they do not run in the open.
+    sandbox: Option<Sandbox>,
     servers: BTreeMap<ProcessName, StepServer>,
     /// Step servers that have ended, kept for what they wrote.
     ended: Vec<StepServer>,
@@ -115,7 +129,14 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    async fn play(&mut self, sure: &[bool]) -> Result<(), Fault> {
+    async fn play(&mut self, task: &Task<'_>) -> Result<(), Fault> {
+        if task.sandboxed {
+            let size = self.execution.scenario.scenario.shm_size();
+            let size = size.unwrap_or(self.stage.config.shm_size);
+            let sandbox = Sandbox::start(self.stage.spawner, size).await;
+            let no = |why| Fault::new(Outcome::SetupError, format!("there is no sandbox: {why}"));
+            self.sandbox = Some(sandbox.map_err(no)?);
+        }
         self.start(&self.execution.scenario.processes).await?;
         for (index, step) in self.execution.scenario.steps.iter().enumerate() {
             self.current = Some(index);
@@ -126,7 +147,7 @@ impl Running<'_> {
                 to: step.to.to_string(),
             });
             let began = Instant::now();
-            let played = self.step(step, sure[index]).await;
+            let played = self.step(step, task.sure[index]).await;
             self.emit(Event::StepFinished {
                 execution: self.number,
                 step: text,
@@ -176,6 +197,7 @@ impl Running<'_> {
             name: name.to_string(),
             platform,
             env: environment(self.run),
+            inside: self.sandbox.as_ref().map(Sandbox::namespaces),
             log: self
                 .folder
                 .join(format!("{index}-{name}-{}.log", platform.name)),
@@ -325,6 +347,7 @@ impl Running<'_> {
             Err(Trouble::Died { .. }) if step.awaits_death => return Ok(StringMap::new()),
             other => other.map_err(Fault::from)?,
         };
+        self.emit_attachments(&result);
         if !result.success {
             return Err(Fault::of_result(result, sure));
         }
@@ -338,6 +361,17 @@ impl Running<'_> {
         let mut changes = result.context;
         changes.retain(|key, value| self.context.get(key) != Some(value));
         Ok(changes)
+    }
+
+    fn emit_attachments(&self, result: &StepResult) {
+        for entry in &result.logs {
+            if let Some(text) = entry.message.strip_prefix(ATTACHMENT) {
+                self.emit(Event::Attachment {
+                    execution: self.number,
+                    text: text.to_owned(),
+                });
+            }
+        }
     }
 
     fn step_limit(&self) -> Duration {
@@ -436,11 +470,14 @@ impl Running<'_> {
         ended.evidence.fault = fault;
         for complaint in complaints {
             match &ended.evidence.fault {
-                None => ended.evidence.fault = Some(Fault::new(Outcome::Failed, complaint)),
-                Some(_) => ended.warnings.push(complaint),
+                Some(fault) if fault.is_failure() => ended.warnings.push(complaint),
+                _ => ended.evidence.fault = Some(Fault::new(Outcome::Failed, complaint)),
             }
         }
         let left = self.sweep();
+        if let Some(sandbox) = self.sandbox.take() {
+            ended.warnings.extend(sandbox.end().await.err());
+        }
         ended.warnings.extend(left.stuck);
         ended.leftovers = left.expected;
         ended.evidence.leaks = left.leaks;
@@ -486,7 +523,10 @@ impl Running<'_> {
         let globs = roles.flat_map(|role| self.platform(role).leaves_of(role));
         let known =
             leftover::known(globs).expect("globs are checked when the configuration is read");
-        leftover::sweep(self.run, &known, self.killed)
+        match &self.sandbox {
+            Some(sandbox) => leftover::look_around(&sandbox.root(), &known, self.killed),
+            None => leftover::sweep(self.run, &known, self.killed),
+        }
     }
 }
 

@@ -3,25 +3,31 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::cli::Manner;
 use super::event::{Event, Events, ExecutionInfo, ExecutionReport};
-use super::execute::{Ended, Stage, execute};
+use super::execute::{Ended, Stage, Task, execute};
 use super::exit::Exit;
 use super::fault::Fault;
 use super::filter::Filter;
+use super::leftover::{LOCKS, SHARED_MEMORY};
 use super::outcome::{Evidence, Outcome, Verdict, decide};
 use super::plan::{Execution, plan};
 use super::preflight::{self, Judgement};
+use super::sandbox::Sandbox;
 use super::workload::Workload;
 
 /// Runs all executions of `work` and says how it ended.
-pub async fn run(work: &Workload, stage: &Stage<'_>) -> Exit {
+pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
     let began = Instant::now();
     let folder = work.config.output.join("runs").join(run_name());
     stage.events.emit(Event::RunStarted {
         executions: work.executions.len(),
         folder: folder.clone(),
     });
-    let (catalogues, leaving) = preflight::ask_all(&work.executions, stage).await;
+    let (sandboxed, (catalogues, leaving)) = tokio::join!(
+        try_sandbox(manner, stage),
+        preflight::ask_all(&work.executions, stage)
+    );
     let mut outcomes = Vec::new();
     for (number, execution) in work.executions.iter().enumerate() {
         let info = describe(number, execution);
@@ -33,7 +39,16 @@ pub async fn run(work: &Workload, stage: &Stage<'_>) -> Exit {
                 not_run(Fault::new(Outcome::Interrupted, "not run"))
             }
             Judgement::Not(fault) => not_run(fault),
-            Judgement::Run(sure) => execute(stage, number, execution, &sure, &logs).await,
+            Judgement::Run(sure) => {
+                let task = Task {
+                    number,
+                    execution,
+                    sure: &sure,
+                    folder: &logs,
+                    sandboxed,
+                };
+                execute(stage, &task).await
+            }
         };
         let verdict = decide(&ended.evidence, work.known.find(execution));
         outcomes.push(verdict.outcome);
@@ -50,6 +65,25 @@ pub async fn run(work: &Workload, stage: &Stage<'_>) -> Exit {
     Exit::of(&outcomes, interrupted)
 }
 
+/// Whether executions get sandboxes: where they are wanted and the system allows them.
+async fn try_sandbox(manner: &Manner, stage: &Stage<'_>) -> bool {
+    if manner.no_sandbox {
+        return false;
+    }
+    let tried = match Sandbox::start(stage.spawner, stage.config.shm_size).await {
+        Ok(sandbox) => sandbox.end().await,
+        Err(why) => Err(why),
+    };
+    if let Err(why) = &tried {
+        let what = format!(
+            "executions share {SHARED_MEMORY} and {LOCKS} with everybody, because no sandbox can \
+             be made: {why}"
+        );
+        stage.events.emit(Event::Warning(what));
+    }
+    tried.is_ok()
+}
+
 fn report(
     info: ExecutionInfo,
     ended: Ended,
@@ -59,7 +93,7 @@ fn report(
 ) -> ExecutionReport {
     let mut warnings = ended.warnings;
     // Without another fault the leaks are the reason of the outcome.
-    if ended.evidence.fault.is_some() {
+    if ended.evidence.fault.as_ref().is_some_and(Fault::is_failure) {
         let leaks = ended.evidence.leaks.iter();
         warnings.extend(leaks.map(|leak| format!("left behind: {leak}")));
     }
@@ -77,6 +111,10 @@ fn report(
 }
 
 fn warn_of_stale_entries(work: &Workload, events: &Events) {
+    if work.scenarios.iter().any(|s| s.plays_all.is_some()) {
+        // The list is of more combinations than there are then.
+        return;
+    }
     let platforms = work.config.platforms.iter();
     let platforms: Vec<&str> = platforms.map(|p| p.name.as_str()).collect();
     let every = plan(&work.scenarios, &Filter::default(), &platforms);
@@ -98,14 +136,20 @@ fn not_run(fault: Fault) -> Ended {
 
 fn describe(number: usize, execution: &Execution) -> ExecutionInfo {
     let scenario = &execution.scenario.scenario;
-    let roles = execution.scenario.roles.iter().cloned();
+    let roles = match &execution.scenario.plays_all {
+        Some(one) => vec![one.to_string()],
+        None => execution.scenario.roles.clone(),
+    };
     ExecutionInfo {
         number,
         id: scenario.id.to_string(),
         name: scenario.name.clone(),
         place: format!("{}:{}", scenario.file.display(), scenario.line),
         combination: execution.combination(),
-        roles: roles.zip(execution.platforms.iter().cloned()).collect(),
+        roles: roles
+            .into_iter()
+            .zip(execution.platforms.iter().cloned())
+            .collect(),
     }
 }
 

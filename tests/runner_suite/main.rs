@@ -8,5 +8,7 @@ mod interrupts;
 mod lying;
 mod project;
 mod routing;
+mod same_process;
+mod sandbox;
 mod setup_command;
 mod test_script;

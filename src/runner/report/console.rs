@@ -1,5 +1,6 @@
 //! The report on the terminal: what runs now, a line per execution, the failures, the matrix.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,23 +27,24 @@ pub enum Verbosity {
 /// Prints events; see the module's page.
 pub struct Console {
     verbosity: Verbosity,
-    /// The command that a reproduction begins with, for example `./test.sh`.
-    command: String,
+    again: Again,
     out: Box<dyn Write + Send>,
     bar: Option<ProgressBar>,
     total: usize,
     folder: PathBuf,
     running: Vec<ExecutionInfo>,
+    /// What steps of running executions have found out, by the execution's number.
+    attachments: BTreeMap<usize, Vec<String>>,
     reports: Vec<ExecutionReport>,
     warnings: Vec<String>,
 }
 
 impl Console {
     /// A console on standard output; what runs now is shown on a terminal's standard error.
-    pub fn new(verbosity: Verbosity, command: String) -> Console {
+    pub fn new(verbosity: Verbosity, again: Again) -> Console {
         let shows_progress = verbosity == Verbosity::Normal && std::io::stderr().is_terminal();
         let out = Box::new(anstream::AutoStream::auto(std::io::stdout()));
-        let mut console = Console::on(out, verbosity, command);
+        let mut console = Console::on(out, verbosity, again);
         console.bar = shows_progress.then(|| {
             let bar = ProgressBar::new_spinner();
             let style = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}");
@@ -52,15 +54,16 @@ impl Console {
         console
     }
 
-    fn on(out: Box<dyn Write + Send>, verbosity: Verbosity, command: String) -> Console {
+    fn on(out: Box<dyn Write + Send>, verbosity: Verbosity, again: Again) -> Console {
         Console {
             verbosity,
-            command,
+            again,
             out,
             bar: None,
             total: 0,
             folder: PathBuf::new(),
             running: Vec::new(),
+            attachments: BTreeMap::new(),
             reports: Vec::new(),
             warnings: Vec::new(),
         }
@@ -130,6 +133,12 @@ impl Console {
             }
             self.line(&line);
         }
+        let attachments = self.attachments.remove(&report.info.number);
+        if self.verbosity > Verbosity::Quiet {
+            for text in attachments.into_iter().flatten() {
+                self.lines("    ", &text);
+            }
+        }
         for warning in &report.warnings {
             self.line(&format!("  warning: {warning}"));
         }
@@ -177,7 +186,7 @@ impl Console {
         if let Some(folder) = &report.folder {
             self.line(&format!("  logs:     {}", folder.display()));
         }
-        self.line(&format!("  again:    {}", reproduce(&self.command, report)));
+        self.line(&format!("  again:    {}", self.again.command_for(info)));
     }
 
     fn summary(&mut self, interrupted: bool, took: Duration) {
@@ -252,6 +261,10 @@ impl Reporter for Console {
                 self.line(&format!("  started {who} ({})", seconds(*took)));
             }
             Event::StepStarted { step, .. } => self.show_progress(step),
+            Event::Attachment { execution, text } => {
+                let own = self.attachments.entry(*execution).or_default();
+                own.push(text.clone());
+            }
             Event::StepFinished {
                 step,
                 took,
@@ -269,11 +282,19 @@ impl Reporter for Console {
 }
 
 /// The command that runs an execution once more.
-fn reproduce(command: &str, report: &ExecutionReport) -> String {
-    format!(
-        "{command} -v {} {}",
-        report.info.combination, report.info.id
-    )
+#[derive(Debug, Clone, Default)]
+pub struct Again {
+    /// What it begins with, for example `./test.sh`.
+    pub command: String,
+    /// The options that matter for it, each with a space before it.
+    pub options: String,
+}
+
+impl Again {
+    fn command_for(&self, info: &ExecutionInfo) -> String {
+        let Again { command, options } = self;
+        format!("{command} -v{options} {} {}", info.combination, info.id)
+    }
 }
 
 /// How many executions had each outcome.
@@ -344,8 +365,22 @@ pub(super) mod tests {
     fn printed(verbosity: Verbosity, reports: Vec<ExecutionReport>, interrupted: bool) -> String {
         let paper = Paper::default();
         let out = anstream::StripStream::new(Box::new(paper.clone()) as Box<dyn Write + Send>);
-        let mut console = Console::on(Box::new(out), verbosity, "./test.sh".into());
-        for report in reports {
+        let mut console = Console::on(
+            Box::new(out),
+            verbosity,
+            Again {
+                command: "./test.sh".into(),
+                options: " --same-process".into(),
+            },
+        );
+        for (number, mut report) in reports.into_iter().enumerate() {
+            report.info.number = number;
+            for text in attachments(&report) {
+                console.on(&Event::Attachment {
+                    execution: number,
+                    text,
+                });
+            }
             console.on(&Event::ExecutionFinished(Box::new(report)));
         }
         console.on(&Event::Warning("an old entry".into()));
@@ -355,6 +390,14 @@ pub(super) mod tests {
         });
         let bytes = paper.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    /// Scenario 14.1 finds something out.
+    fn attachments(report: &ExecutionReport) -> Vec<String> {
+        match report.info.id.as_str() {
+            "14.1" => vec!["figures:\n  p50  1 µs".into(), "ran scaled".into()],
+            _ => Vec::new(),
+        }
     }
 
     fn failed() -> ExecutionReport {
@@ -390,7 +433,7 @@ F failed          1.2    client=a  Name (1.500 s)
   the client (a, pid 5) wrote last:
     | oops
   logs:     logs/1
-  again:    ./test.sh -v a_b 1.2
+  again:    ./test.sh -v --same-process a_b 1.2
 
      a_b
 1.1   ✓
@@ -401,6 +444,27 @@ warning: an old entry
 1 passed, 1 failed in 2.000 s
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_was_found_out_stands_below_its_execution() {
+        let reports = || {
+            vec![
+                report("14.1", "a", Outcome::Passed),
+                report("1.1", "a", Outcome::Passed),
+            ]
+        };
+        let text = printed(Verbosity::Normal, reports(), false);
+        let expected = "\
+✓ passed          14.1   client=a  Name (1.500 s)
+    figures:
+      p50  1 µs
+    ran scaled
+✓ passed          1.1    client=a  Name (1.500 s)
+";
+        assert!(text.starts_with(expected), "{text}");
+        let quiet = printed(Verbosity::Quiet, reports(), false);
+        assert!(!quiet.contains("figures"), "{quiet}");
     }
 
     #[test]
