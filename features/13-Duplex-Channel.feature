@@ -49,7 +49,7 @@ Feature: Duplex channels
     Then total time should be at least '300' ms
     And responses should arrive in order
 
-  @separate-processes @pending
+  @separate-processes
   Scenario: 13.5 - Server Death During Processing
     The server dies while it works on a request; the client that waits for the answer is told.
 
@@ -62,7 +62,6 @@ Feature: Duplex channels
     Then the 'client' process should detect server death
     And an appropriate exception should be thrown
 
-  @pending
   Scenario: 13.6 - Buffer Full on Response Channel
     Responses are twice as large as their requests, and the client's ring holds one. The second one
     waits until the client has read the first.
@@ -79,7 +78,6 @@ Feature: Duplex channels
     Then the 'server' process should unblock and complete write
     And the 'client' process reads one response
 
-  @pending
   Scenario: 13.7 - Zero-Copy Client Operations
     A request is filled in place, sent without a copy, and without asking the allocator.
 
@@ -92,7 +90,6 @@ Feature: Duplex channels
     Then response should contain same test pattern
     And no memory allocations in send path
 
-  @pending
   Scenario: 13.8 - Immutable Server Handler Types
     The handler sees the request as it was sent, and answers with memory of its own.
 
@@ -104,7 +101,7 @@ Feature: Duplex channels
     And the server handler receives immutable request frame
     And the server handler returns new response data
 
-  @separate-processes @pending
+  @separate-processes
   Scenario: 13.9 - Client Death During Response Wait
     The client is gone when its answer is ready. The server notices, and serves the next client.
 
@@ -121,7 +118,6 @@ Feature: Duplex channels
     Then response should match request with size '64'
     And the 'server' process continues processing other requests
 
-  @pending
   Scenario: 13.10 - Channel Cleanup on Dispose
     What was answered before the server was disposed of can still be read; then the client is told,
     nothing is left over, and the name is free at once.

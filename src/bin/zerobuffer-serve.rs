@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use zerobuffer::serve;
+use zerobuffer::serve::allocations::CountingAllocator;
+
+/// Steps look at how often the library asks for memory.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Executes the steps of interop scenarios, told by an orchestrator over JSON-RPC 2.0 on standard
 /// input and output.

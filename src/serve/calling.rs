@@ -1,11 +1,14 @@
-//! A channel that this process is the client of: what it sent and what it received.
+//! A channel that this process is the client of.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::correspondence::Correspondence;
+use super::drafting::{Cost, Draft, SentDraft};
 use super::failure::{Failure, StepOutcome, expect_equal};
+use super::patience::eventually;
 use super::pattern;
-use crate::duplex::{ChannelName, ClientOptions, DuplexClient};
+use crate::Error;
+use crate::duplex::{ChannelName, ClientOptions, DuplexClient, DuplexError};
 
 /// How long a step waits for one response.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -13,28 +16,45 @@ pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server may take to attach to the response buffer.
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often that is looked at.
-const ATTACH_TICK: Duration = Duration::from_millis(1);
-
 /// How much longer than its lower bound a measured time may be.
 const TIME_SLACK: Duration = Duration::from_millis(100);
+
+/// How soon the death of the server has to be noticed.
+const DEATH_NOTICED: Duration = Duration::from_millis(200);
 
 /// A client and its history.
 #[derive(Debug)]
 pub struct CallingEnd {
-    client: DuplexClient,
-    history: History,
+    channel: ChannelName,
+    state: State,
+    correspondence: Correspondence,
     first_sent: Option<Instant>,
     total_time: Option<Duration>,
+    /// How a wait has ended whose outcome a later step judges.
+    wait: Option<Wait>,
+    /// What the last request has cost that was written in place.
+    cost: Option<Cost>,
 }
 
-/// What went out and what came back.
-#[derive(Debug, Default)]
-struct History {
-    /// Every request, by its sequence number.
-    sent: BTreeMap<u64, Vec<u8>>,
-    /// Every response, in the order of arrival.
-    received: Vec<(u64, Vec<u8>)>,
+#[derive(Debug)]
+enum State {
+    Ready(Box<DuplexClient>),
+    Drafting(Draft),
+    /// Why there is no client any more.
+    Gone(&'static str),
+}
+
+/// A wait for responses that has ended.
+#[derive(Debug)]
+struct Wait {
+    /// How many requests had no response before.
+    outstanding: usize,
+    /// How many responses came.
+    came: usize,
+    /// How it failed; `None` if the time ran out, or if all came that was waited for.
+    error: Option<DuplexError>,
+    /// How long the last response, or the error, was waited for.
+    took: Duration,
 }
 
 impl CallingEnd {
@@ -46,23 +66,39 @@ impl CallingEnd {
     /// Those of [`DuplexClient::connect`], or if the server does not attach in time.
     pub fn connect(channel: &ChannelName) -> Result<Self, Failure> {
         let mut client = DuplexClient::connect(channel, ClientOptions::default())?;
-        let begun = Instant::now();
-        while !client.is_server_connected() {
-            if begun.elapsed() > ATTACH_TIMEOUT {
-                return Err(Failure::new(format!(
-                    "expected the server to attach to '{}', but it did not within \
-                     {ATTACH_TIMEOUT:?}",
-                    channel.response()
-                )));
-            }
-            std::thread::sleep(ATTACH_TICK);
-        }
+        eventually(ATTACH_TIMEOUT, || match client.is_server_connected() {
+            true => Ok(()),
+            false => Err(Failure::new(format!(
+                "expected the server to attach to '{}', but it did not",
+                channel.response()
+            ))),
+        })?;
         Ok(CallingEnd {
-            client,
-            history: History::default(),
+            channel: channel.clone(),
+            state: State::Ready(Box::new(client)),
+            correspondence: Correspondence::default(),
             first_sent: None,
             total_time: None,
+            wait: None,
+            cost: None,
         })
+    }
+
+    /// The channel.
+    pub fn channel(&self) -> &ChannelName {
+        &self.channel
+    }
+
+    /// What was sent and received.
+    pub fn correspondence(&self) -> &Correspondence {
+        &self.correspondence
+    }
+
+    fn client(&mut self) -> Result<&mut DuplexClient, Failure> {
+        match &mut self.state {
+            State::Ready(client) => Ok(client),
+            other => Err(Failure::new(other.what(&self.channel))),
+        }
     }
 
     /// Sends one request.
@@ -72,8 +108,18 @@ impl CallingEnd {
     /// Those of the client, or if two requests get the same sequence number.
     pub fn send(&mut self, data: Vec<u8>) -> StepOutcome {
         self.first_sent.get_or_insert_with(Instant::now);
-        let sequence = self.client.send(&data)?;
-        self.history.note_sent(sequence, data)
+        let sequence = self.client()?.send(&data)?;
+        self.correspondence.note_sent(sequence, data)
+    }
+
+    /// Sends a request with the data of its own sequence number.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
+    pub fn send_sequenced(&mut self, size: usize) -> StepOutcome {
+        let sequence = self.client()?.loan(size)?.sequence();
+        self.send(pattern::sequenced(size, sequence))
     }
 
     /// Sends `count` numbered requests, one after the other.
@@ -85,30 +131,122 @@ impl CallingEnd {
         (0..count).try_for_each(|index| self.send(pattern::numbered_request(index)))
     }
 
-    /// Receives one response and compares it with its request.
+    /// Borrows memory for a request of `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the client does not lend it, or is not there.
+    pub fn draft(&mut self, size: usize) -> StepOutcome {
+        let refused = State::Gone("it did not lend memory for a request");
+        match std::mem::replace(&mut self.state, refused) {
+            State::Ready(client) => {
+                self.state = State::Drafting(Draft::open(*client, size)?);
+                Ok(())
+            }
+            other => {
+                self.state = other;
+                Err(Failure::new(self.state.what(&self.channel)))
+            }
+        }
+    }
+
+    /// Fills the borrowed memory with the data of its sequence number.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was borrowed.
+    pub fn fill_draft(&mut self) -> StepOutcome {
+        match &self.state {
+            State::Drafting(draft) => draft.fill(),
+            other => Err(other.no_draft(&self.channel)),
+        }
+    }
+
+    /// Sends what was borrowed.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was borrowed, or the server has gone.
+    pub fn commit_draft(&mut self) -> StepOutcome {
+        let failed = State::Gone("a request written in place could not be committed");
+        match std::mem::replace(&mut self.state, failed) {
+            State::Drafting(draft) => {
+                self.first_sent.get_or_insert_with(Instant::now);
+                let (client, sent) = draft.commit()?;
+                self.state = State::Ready(Box::new(client));
+                let SentDraft {
+                    sequence,
+                    size,
+                    cost,
+                } = sent;
+                self.cost = Some(cost);
+                let data = pattern::sequenced(size, sequence);
+                self.correspondence.note_sent(sequence, data)
+            }
+            other => {
+                self.state = other;
+                Err(self.state.no_draft(&self.channel))
+            }
+        }
+    }
+
+    /// Checks that a request was written in place without asking for memory.
+    ///
+    /// # Errors
+    ///
+    /// If it asked for any, if that is not counted in this program, or if there was none.
+    pub fn expect_no_allocations(&self) -> StepOutcome {
+        let cost = self.cost.ok_or_else(|| {
+            Failure::new("expected a request to have been written in place, found none")
+        })?;
+        expect_free(cost)
+    }
+
+    /// Receives one response and compares it with its request; its size.
     ///
     /// # Errors
     ///
     /// If none comes in time, if it answers no request of this client, or holds other bytes.
-    pub fn receive_matching(&mut self) -> Result<&[u8], Failure> {
+    pub fn receive_matching(&mut self) -> Result<usize, Failure> {
+        self.receive_made_of(<[u8]>::to_vec)
+    }
+
+    /// Receives one response and compares it with what is to be made of its request; its size.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive_matching`](Self::receive_matching).
+    pub fn receive_made_of(
+        &mut self,
+        made_of: impl Fn(&[u8]) -> Vec<u8>,
+    ) -> Result<usize, Failure> {
         self.receive()?;
-        let last = self.history.received.len() - 1;
-        self.history.expect_match(last)?;
-        Ok(&self.history.received[last].1)
+        Ok(self.correspondence.expect_last(made_of)?.len())
     }
 
     fn receive(&mut self) -> StepOutcome {
-        let response = self.client.receive(RESPONSE_TIMEOUT)?.ok_or_else(|| {
-            Failure::new(format!(
+        match self.receive_within(RESPONSE_TIMEOUT)?? {
+            true => Ok(()),
+            false => Err(Failure::new(format!(
                 "expected a response, found none within {RESPONSE_TIMEOUT:?} ({} requests sent, \
                  {} responses received)",
-                self.history.sent.len(),
-                self.history.received.len()
-            ))
-        })?;
-        let data = response.data.to_vec();
-        self.history.received.push((response.sequence, data));
-        Ok(())
+                self.correspondence.sent(),
+                self.correspondence.received()
+            ))),
+        }
+    }
+
+    /// Whether a response has come in time, or the client's error.
+    fn receive_within(&mut self, timeout: Duration) -> Result<Result<bool, DuplexError>, Failure> {
+        Ok(match self.client()?.receive(timeout) {
+            Ok(Some(response)) => {
+                let data = response.data.to_vec();
+                self.correspondence.note_received(response.sequence, data);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        })
     }
 
     /// Receives `count` responses.
@@ -118,6 +256,79 @@ impl CallingEnd {
     /// If one does not come in time.
     pub fn receive_many(&mut self, count: usize) -> StepOutcome {
         (0..count).try_for_each(|_| self.receive())
+    }
+
+    /// Receives until `count` responses have come, or one has not within `timeout`, or an error
+    /// has, for a later step to judge.
+    ///
+    /// # Errors
+    ///
+    /// If there is no client.
+    pub fn wait(&mut self, count: usize, timeout: Duration) -> StepOutcome {
+        let mut wait = Wait {
+            outstanding: self.correspondence.outstanding(),
+            came: 0,
+            error: None,
+            took: Duration::ZERO,
+        };
+        while wait.came < count {
+            let begun = Instant::now();
+            let received = self.receive_within(timeout)?;
+            wait.took = begun.elapsed();
+            match received {
+                Ok(true) => wait.came += 1,
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::info!("receiving ended after {:?}: {error}", wait.took);
+                    wait.error = Some(error);
+                    break;
+                }
+            }
+        }
+        self.wait = Some(wait);
+        Ok(())
+    }
+
+    /// Checks that the last wait has ended because the server was dead, and soon.
+    ///
+    /// # Errors
+    ///
+    /// If it ended otherwise, or later, or if there was none.
+    pub fn expect_server_death(&self) -> StepOutcome {
+        self.ended_wait()?.expect_server_death(&self.channel)
+    }
+
+    /// Checks that the last wait brought an error that says so of the server, instead of a response.
+    ///
+    /// # Errors
+    ///
+    /// If it brought something else, or if no response was outstanding.
+    pub fn expect_error_instead_of_response(&self) -> StepOutcome {
+        let wait = self.ended_wait()?;
+        wait.expect_outstanding()?;
+        expect_equal("number of responses", 0, wait.came)?;
+        wait.expect_server_death(&self.channel)
+    }
+
+    /// Checks that the last wait brought all responses that were outstanding, each with the bytes of
+    /// its request, and then an error that says that the server has gone.
+    ///
+    /// # Errors
+    ///
+    /// If it brought something else, or if no response was outstanding.
+    pub fn expect_error_behind_responses(&self) -> StepOutcome {
+        let wait = self.ended_wait()?;
+        wait.expect_outstanding()?;
+        let what = "number of responses before the error";
+        expect_equal(what, wait.outstanding, wait.came)?;
+        self.correspondence.expect_matches()?;
+        self.correspondence.expect_one_response_each()?;
+        wait.expect_server_death(&self.channel)
+    }
+
+    fn ended_wait(&self) -> Result<&Wait, Failure> {
+        let wait = self.wait.as_ref();
+        wait.ok_or_else(|| Failure::new("expected a wait for responses to have ended, found none"))
     }
 
     /// Receives the responses to all requests sent, and takes the time since the first was sent.
@@ -131,7 +342,7 @@ impl CallingEnd {
                 "expected requests to have been sent, found none",
             ));
         };
-        self.receive_many(self.history.outstanding())?;
+        self.receive_many(self.correspondence.outstanding())?;
         let total = begun.elapsed();
         tracing::info!("{total:?} from the first request to the last response");
         self.total_time = Some(total);
@@ -154,50 +365,88 @@ impl CallingEnd {
     ///
     /// # Errors
     ///
-    /// If another response comes first.
+    /// If another response comes first, or none in time.
     pub fn expect_no_more_responses(&mut self) -> StepOutcome {
-        let data = b"no more responses".to_vec();
-        let sequence = self.client.send(&data)?;
-        self.receive()?;
-        let (found, _) = self.history.received.pop().expect("one was just received");
-        expect_equal("sequence number of the next response", sequence, found)
+        let client = self.client()?;
+        let sequence = client.send(b"no more responses")?;
+        let response = client.receive(RESPONSE_TIMEOUT)?;
+        let response = response.ok_or_else(|| Failure::new("expected a response, found none"))?;
+        let what = "sequence number of the next response";
+        expect_equal(what, sequence, response.sequence)
+    }
+}
+
+impl State {
+    fn what(&self, channel: &ChannelName) -> String {
+        let channel = channel.as_str();
+        match self {
+            State::Ready(_) => format!("the client of '{channel}' is ready"),
+            State::Drafting(_) => {
+                format!("the client of '{channel}' has borrowed memory for a request")
+            }
+            State::Gone(why) => format!("the client of '{channel}' is gone: {why}"),
+        }
     }
 
-    /// Checks that the responses came in the order of their requests.
-    ///
-    /// # Errors
-    ///
-    /// A failure that names the first one out of order, or says that there are none.
-    pub fn expect_order(&self) -> StepOutcome {
-        self.history.expect_order()
+    fn no_draft(&self, channel: &ChannelName) -> Failure {
+        let what = self.what(channel);
+        Failure::new(format!("expected a borrowed request, but {what}"))
+    }
+}
+
+impl Wait {
+    fn expect_outstanding(&self) -> StepOutcome {
+        match self.outstanding {
+            0 => Err(Failure::new(
+                "expected responses to be outstanding, found none",
+            )),
+            _ => Ok(()),
+        }
     }
 
-    /// Checks that every response holds the bytes of its request.
-    ///
-    /// # Errors
-    ///
-    /// A failure that names the first that differs, or says that there are none.
-    pub fn expect_matches(&self) -> StepOutcome {
-        self.history.expect_matches()
+    fn expect_server_death(&self, channel: &ChannelName) -> StepOutcome {
+        let Wait { came, took, .. } = self;
+        let found = match &self.error {
+            Some(error) if is_server_death(channel, error) && *took < DEATH_NOTICED => {
+                return Ok(());
+            }
+            Some(error) => format!("{error} after {took:?}"),
+            None => format!("no error, {came} responses, the last wait {took:?} long"),
+        };
+        Err(Failure::new(format!(
+            "expected the server's death to be noticed within {DEATH_NOTICED:?}, found {found}"
+        )))
     }
+}
 
-    /// Checks that every request has exactly one response.
-    ///
-    /// # Errors
-    ///
-    /// A failure that lists the lost, the duplicated and the unexpected ones.
-    pub fn expect_one_response_each(&self) -> StepOutcome {
-        self.history.expect_one_response_each()
+fn is_server_death(channel: &ChannelName, error: &DuplexError) -> bool {
+    match error {
+        DuplexError::Channel(Error::WriterDead { name, .. }) => name == channel.response().as_str(),
+        DuplexError::Channel(Error::ReaderDead { name, .. }) => name == channel.request().as_str(),
+        _ => false,
     }
+}
 
-    /// Compares the number of responses received.
-    ///
-    /// # Errors
-    ///
-    /// A failure with both numbers.
-    pub fn expect_count(&self, expected: usize) -> StepOutcome {
-        expect_equal("number of responses", expected, self.history.received.len())
+fn expect_free(cost: Cost) -> StepOutcome {
+    if !cost.is_counted {
+        return Err(Failure::new(
+            "expected this program's allocations to be counted, but it has not made \
+             CountingAllocator its own",
+        ));
     }
+    let Cost {
+        borrowing,
+        filling,
+        committing,
+        ..
+    } = cost;
+    if (borrowing, filling, committing) == (0, 0, 0) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "expected no allocations, found {borrowing} while the request was borrowed, {filling} \
+         while it was filled and {committing} while it was committed"
+    )))
 }
 
 fn expect_time(least: Duration, found: Duration) -> StepOutcome {
@@ -210,131 +459,19 @@ fn expect_time(least: Duration, found: Duration) -> StepOutcome {
     )))
 }
 
-impl History {
-    fn note_sent(&mut self, sequence: u64, data: Vec<u8>) -> StepOutcome {
-        match self.sent.insert(sequence, data) {
-            None => Ok(()),
-            Some(_) => Err(Failure::new(format!(
-                "two requests have the sequence number {sequence}"
-            ))),
-        }
-    }
-
-    fn outstanding(&self) -> usize {
-        self.sent.len().saturating_sub(self.received.len())
-    }
-
-    fn expect_match(&self, index: usize) -> StepOutcome {
-        let (sequence, found) = &self.received[index];
-        let Some(expected) = self.sent.get(sequence) else {
-            return Err(Failure::new(format!(
-                "expected responses to the requests {:?}, found one to {sequence}",
-                self.sent.keys().collect::<Vec<_>>()
-            )));
-        };
-        pattern::compare(&format!("response to request {sequence}"), expected, found)
-    }
-
-    fn expect_matches(&self) -> StepOutcome {
-        self.expect_some()?;
-        (0..self.received.len()).try_for_each(|index| self.expect_match(index))
-    }
-
-    fn expect_order(&self) -> StepOutcome {
-        self.expect_some()?;
-        for (index, (expected, (found, _))) in self.sent.keys().zip(&self.received).enumerate() {
-            let what = format!("sequence number of response {index} in the order of arrival");
-            expect_equal(&what, expected, found)?;
-        }
-        Ok(())
-    }
-
-    fn expect_one_response_each(&self) -> StepOutcome {
-        self.expect_some()?;
-        let mut counts: BTreeMap<u64, usize> = self.sent.keys().map(|key| (*key, 0)).collect();
-        for (sequence, _) in &self.received {
-            *counts.entry(*sequence).or_default() += 1;
-        }
-        let with = |wanted: fn(usize) -> bool| -> Vec<u64> {
-            let chosen = counts.iter().filter(|(_, count)| wanted(**count));
-            chosen.map(|(sequence, _)| *sequence).collect()
-        };
-        let lost = with(|count| count == 0);
-        let duplicated = with(|count| count > 1);
-        let unexpected: Vec<_> = counts
-            .keys()
-            .filter(|sequence| !self.sent.contains_key(sequence))
-            .collect();
-        if lost.is_empty() && duplicated.is_empty() && unexpected.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::new(format!(
-            "expected one response to each of {} requests, found lost {lost:?}, duplicated \
-             {duplicated:?}, unexpected {unexpected:?}",
-            self.sent.len()
-        )))
-    }
-
-    fn expect_some(&self) -> StepOutcome {
-        if self.received.is_empty() {
-            return Err(Failure::new(
-                "expected responses to have been received, found none",
-            ));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn history(sent: &[u64], received: &[u64]) -> History {
-        let data = |sequence: &u64| (*sequence, sequence.to_le_bytes().to_vec());
-        History {
-            sent: sent.iter().map(data).collect(),
-            received: received.iter().map(data).collect(),
-        }
+    fn channel() -> ChannelName {
+        ChannelName::new("c").unwrap()
     }
 
-    #[test]
-    fn responses_are_compared_by_sequence() {
-        let mut history = history(&[1, 2], &[2, 1]);
-        assert!(history.expect_matches().is_ok());
-        history.received[0].1[3] = 9;
-        let failure = history.expect_matches().unwrap_err().to_string();
-        assert!(failure.contains("request 2: byte 3"), "{failure}");
-        history.received[0].0 = 7;
-        let failure = history.expect_matches().unwrap_err().to_string();
-        assert!(failure.contains("found one to 7"), "{failure}");
-    }
-
-    #[test]
-    fn order_is_that_of_the_requests() {
-        assert!(history(&[1, 2, 3], &[1, 2, 3]).expect_order().is_ok());
-        assert!(history(&[1, 2, 3], &[1, 3, 2]).expect_order().is_err());
-        assert!(history(&[1, 2, 3], &[2, 3]).expect_order().is_err());
-    }
-
-    #[test]
-    fn lost_duplicated_and_unexpected_responses_are_named() {
-        assert!(history(&[1, 2], &[2, 1]).expect_one_response_each().is_ok());
-        let failure = history(&[1, 2, 3], &[1, 1, 3, 8])
-            .expect_one_response_each()
-            .unwrap_err()
-            .to_string();
-        for part in ["lost [2]", "duplicated [1]", "unexpected [8]"] {
-            assert!(failure.contains(part), "{failure}");
-        }
-    }
-
-    #[test]
-    fn no_response_at_all_passes_no_check() {
-        let history = history(&[1], &[]);
-        assert!(history.expect_matches().is_err());
-        assert!(history.expect_order().is_err());
-        assert!(history.expect_one_response_each().is_err());
-        assert_eq!(history.outstanding(), 1);
+    fn writer_dead(name: &crate::BufferName) -> Option<DuplexError> {
+        Some(DuplexError::Channel(Error::WriterDead {
+            name: name.to_string(),
+            pid: 1,
+        }))
     }
 
     #[test]
@@ -346,9 +483,46 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_number_is_used_once() {
-        let mut history = History::default();
-        assert!(history.note_sent(1, vec![]).is_ok());
-        assert!(history.note_sent(1, vec![]).is_err());
+    fn the_death_of_the_server_is_an_error_of_its_own_and_seen_soon() {
+        let (channel, soon) = (channel(), DEATH_NOTICED / 2);
+        let check = |error, took| {
+            let wait = Wait {
+                outstanding: 1,
+                came: 0,
+                error,
+                took,
+            };
+            wait.expect_server_death(&channel)
+        };
+        assert_eq!(check(writer_dead(channel.response()), soon), Ok(()));
+        assert!(check(writer_dead(channel.response()), DEATH_NOTICED).is_err());
+        // The writer of requests is this client itself.
+        assert!(check(writer_dead(channel.request()), soon).is_err());
+        assert!(check(None, soon).is_err());
+        let failed = DuplexError::HandlerFailed {
+            channel: channel.to_string(),
+            sequence: 1,
+        };
+        let failure = check(Some(failed), soon).unwrap_err().to_string();
+        assert!(failure.contains("the handler failed"), "{failure}");
+    }
+
+    #[test]
+    fn only_what_is_counted_can_be_free() {
+        let free = Cost {
+            is_counted: true,
+            ..Cost::default()
+        };
+        assert_eq!(expect_free(free), Ok(()));
+        assert!(expect_free(Cost::default()).is_err());
+        for (borrowing, filling, committing) in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
+            let cost = Cost {
+                borrowing,
+                filling,
+                committing,
+                ..free
+            };
+            assert!(expect_free(cost).is_err());
+        }
     }
 }

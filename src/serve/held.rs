@@ -57,6 +57,17 @@ impl<T> Held<T> {
         Ok(&mut self.items[last].thing)
     }
 
+    /// As [`find`](Self::find), taking it out.
+    ///
+    /// # Errors
+    ///
+    /// A failure that says which are there.
+    pub fn take(&mut self, role: &str, name: Option<&str>) -> Result<T, Failure> {
+        self.find(role, name)?;
+        let last = self.items.pop().expect("what was found is the last");
+        Ok(last.thing)
+    }
+
     /// Lets go of all.
     pub fn clear(&mut self) {
         self.items.clear();
@@ -98,6 +109,9 @@ mod tests {
         assert_eq!(held.find("writer", None), Ok(&mut 1));
         assert_eq!(held.find("", None), Ok(&mut 1));
         assert_eq!(held.find("", Some("b")), Ok(&mut 2));
+        assert_eq!(held.take("writer", Some("a")), Ok(1));
+        assert!(held.take("writer", Some("a")).is_err());
+        assert_eq!(held.find("", None), Ok(&mut 2));
     }
 
     #[test]

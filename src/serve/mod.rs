@@ -9,16 +9,22 @@
 //!
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
+pub mod allocations;
 pub mod attempt;
 pub mod calling;
+mod correspondence;
+mod death;
 pub mod definitions;
+mod drafting;
 pub mod executor;
 pub mod failure;
+pub mod handling;
 pub mod held;
 mod lending;
 pub mod logs;
 pub mod methods;
 pub mod naming;
+pub mod patience;
 pub mod pattern;
 pub mod reading;
 pub mod registry;

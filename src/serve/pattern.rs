@@ -16,6 +16,12 @@ pub fn sequenced(size: usize, sequence: u64) -> Vec<u8> {
     (0..size).map(|i| first.wrapping_add(i as u8)).collect()
 }
 
+/// The first 256 bytes of [`sequenced`] data, which repeat themselves.
+pub fn sequenced_piece(sequence: u64) -> [u8; 256] {
+    let first = sequence as u8;
+    std::array::from_fn(|i| first.wrapping_add(i as u8))
+}
+
 /// Data of a frame or a request whose step gives only a size, and metadata: byte i is i mod 256.
 pub fn plain(size: usize) -> Vec<u8> {
     sequenced(size, 0)
@@ -61,6 +67,7 @@ mod tests {
         assert_eq!(sequenced(2, 300), [44, 45]);
         assert_eq!(sequenced(258, 0)[255..], [255, 0, 1]);
         assert_eq!(plain(258), sequenced(258, 0));
+        assert_eq!(sequenced_piece(300).repeat(2), sequenced(512, 300));
         assert_eq!(numbered_request(0), b"Request 0");
     }
 

@@ -1,17 +1,35 @@
 //! A channel that this process serves.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::failure::{Failure, StepOutcome};
-use crate::duplex::{
-    ChannelName, HandlerError, ImmutableDuplexServer, ProcessingMode, Reply, Request, ServerOptions,
-};
+use super::failure::{Failure, StepOutcome, expect_equal};
+use super::handling::{Answer, Call, Diary, Handling, Making, Report, Task};
+use super::patience::eventually;
+use super::pattern;
+use super::segment::{BufferFiles, Field, HEADER, RawHeader, RawSegment};
+use crate::duplex::{ChannelName, ImmutableDuplexServer, ProcessingMode, ServerOptions};
+use crate::{BufferName, Reader};
+
+/// How long a step waits for what the server is to do.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an answer has to be waiting to be called blocked.
+const BLOCKED: Duration = Duration::from_millis(50);
+
+/// How much longer than it says a handler may take.
+const PROCESSING_SLACK: Duration = Duration::from_secs(1);
+
+/// Size of a pool of handlers.
+const POOL: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
 
 /// A server, before and after a step has given it its handler.
 #[derive(Debug)]
 pub struct ServingEnd {
     channel: ChannelName,
     state: State,
+    task: Option<Task>,
+    diary: Diary,
 }
 
 #[derive(Debug)]
@@ -19,6 +37,7 @@ enum State {
     Planned(ServerOptions),
     Running(ImmutableDuplexServer),
     Failed,
+    Disposed,
 }
 
 impl State {
@@ -28,6 +47,7 @@ impl State {
             State::Running(server) if server.is_running() => "it runs",
             State::Running(_) => "it has run and stopped",
             State::Failed => "it could not be started",
+            State::Disposed => "it was disposed of",
         }
     }
 }
@@ -38,45 +58,419 @@ impl ServingEnd {
         ServingEnd {
             channel,
             state: State::Planned(options),
+            task: None,
+            diary: Diary::default(),
         }
     }
 
-    /// Serves: every request is answered with its own bytes, after `processing` and a tenth more.
-    ///
-    /// The tenth is for clients whose clock starts only after their last request was sent: what
-    /// they measure is still not less than the processing takes.
+    /// The channel.
+    pub fn channel(&self) -> &ChannelName {
+        &self.channel
+    }
+
+    /// Serves: every request is handled by `task`, after `delay`.
     ///
     /// # Errors
     ///
     /// If the server runs already, or cannot be started.
-    pub fn start_echo(&mut self, processing: Duration) -> StepOutcome {
+    pub fn start(&mut self, task: Task, delay: Duration) -> StepOutcome {
         let options = match std::mem::replace(&mut self.state, State::Failed) {
             State::Planned(options) => options,
             other => {
-                let failure = Failure::new(format!(
-                    "expected the server of '{}' to have no handler yet, but {}",
-                    self.channel.as_str(),
-                    other.what()
-                ));
                 self.state = other;
-                return Err(failure);
+                return Err(self.failure("to have no handler yet"));
             }
         };
-        let options = options.on_error(|error| tracing::error!("server: {error}"));
+        let handling = Handling {
+            task,
+            delay,
+            diary: self.diary.clone(),
+        };
+        let (channel, diary) = (self.channel.clone(), self.diary.clone());
+        let options = options.on_error(move |error| diary.note_report(&channel, error));
         let server = ImmutableDuplexServer::start(&self.channel, options, move |request| {
-            std::thread::sleep(processing + processing / 10);
-            echo(request)
+            handling.handle(request)
         })?;
         self.state = State::Running(server);
+        self.task = Some(task);
         Ok(())
+    }
+
+    fn failure(&self, expected: &str) -> Failure {
+        let (channel, what) = (self.channel.as_str(), self.state.what());
+        Failure::new(format!(
+            "expected the server of '{channel}' {expected}, but {what}"
+        ))
+    }
+
+    fn expect_running(&self) -> StepOutcome {
+        match &self.state {
+            State::Running(server) if server.is_running() => Ok(()),
+            _ => Err(self.failure("to run")),
+        }
+    }
+
+    /// Waits for the handler to kill this process.
+    ///
+    /// # Errors
+    ///
+    /// If it does not, or if it is none that would.
+    pub fn await_crash(&self) -> StepOutcome {
+        if self.task != Some(Task::Crash) {
+            return Err(Failure::new(format!(
+                "expected a handler that crashes, found {:?}",
+                self.task
+            )));
+        }
+        eventually(PATIENCE, || {
+            Err(Failure::new(format!(
+                "expected the handler to crash this process, found it alive with {} requests",
+                self.diary.calls().len()
+            )))
+        })
+    }
+
+    /// Waits until the handler has an answer ready, of this size if one is given, to a request
+    /// that came after others.
+    ///
+    /// # Errors
+    ///
+    /// If it has none in time.
+    pub fn expect_answer_waiting(&self, size: usize) -> StepOutcome {
+        eventually(PATIENCE, || {
+            let waiting = self.waiting_answer()?;
+            expect_equal("size of the answer that waits", size, waiting.size)
+        })
+    }
+
+    /// Checks that the last answer waits for space: it has been for a while, the one before it is
+    /// in the response buffer, and nothing was given up.
+    ///
+    /// # Errors
+    ///
+    /// If that does not come about.
+    pub fn expect_blocked(&self) -> StepOutcome {
+        eventually(PATIENCE, || {
+            let waited = self.waiting_answer()?.since.elapsed();
+            if waited < BLOCKED {
+                return Err(Failure::new(format!(
+                    "expected an answer to wait for {BLOCKED:?}, found {waited:?} so far"
+                )));
+            }
+            // Only now: it has not got away meanwhile.
+            self.waiting_answer()
+        })?;
+        self.expect_no_reports()
+    }
+
+    /// The handler's last answer, which is not in the response buffer while all before it are.
+    fn waiting_answer(&self) -> Result<Answer, Failure> {
+        self.expect_running()?;
+        let calls = self.diary.calls();
+        let [before @ .., last] = calls.as_slice() else {
+            return Err(Failure::new("expected requests, found none"));
+        };
+        if before.is_empty() {
+            return Err(Failure::new("expected two requests, found one"));
+        }
+        let expected: Vec<_> = before.iter().filter_map(header).collect();
+        self.expect_unread_responses(&expected)?;
+        Ok(last.expect_answer()?.clone())
+    }
+
+    /// Checks that the last answer is in the response buffer after all.
+    ///
+    /// # Errors
+    ///
+    /// If it does not get there, or if the server has given up any.
+    pub fn expect_unblocked(&self) -> StepOutcome {
+        eventually(PATIENCE, || {
+            self.expect_running()?;
+            let last = self.diary.last_call()?;
+            self.expect_unread_responses(header(&last).as_slice())
+        })?;
+        self.expect_no_reports()
+    }
+
+    fn expect_unread_responses(&self, expected: &[RawHeader]) -> StepOutcome {
+        let unread = RawSegment::open(self.channel.response())?.unread()?;
+        match unread == expected {
+            true => Ok(()),
+            false => Err(Failure::new(format!(
+                "unread responses: expected {expected:?}, found {unread:?}"
+            ))),
+        }
+    }
+
+    fn expect_no_reports(&self) -> StepOutcome {
+        let reports = self.diary.reports();
+        match reports.first() {
+            None => Ok(()),
+            Some(report) => Err(Failure::new(format!(
+                "expected no errors of the server, found {}: {}",
+                reports.len(),
+                report.message
+            ))),
+        }
+    }
+
+    /// Checks that the handler found the request as it was sent, and left it so: it still stands
+    /// like that in the request buffer.
+    ///
+    /// # Errors
+    ///
+    /// A failure that names the first byte that differs.
+    pub fn expect_request_unchanged(&self) -> StepOutcome {
+        let (sequence, making) = self.last_making()?;
+        making.expect_request_unchanged(sequence)?;
+        let found = last_read(self.channel.request(), making.found.len())?;
+        pattern::compare("request, in its buffer", &making.found, &found)
+    }
+
+    /// Checks that the handler's answer is new, and what stands in the response buffer.
+    ///
+    /// # Errors
+    ///
+    /// If it is not.
+    pub fn expect_answer_new(&self) -> StepOutcome {
+        let (_, making) = self.last_making()?;
+        making.expect_answer_new()?;
+        let found = last_read(self.channel.response(), making.answer.len())?;
+        pattern::compare("answer, in its buffer", &making.answer, &found)
+    }
+
+    fn last_making(&self) -> Result<(u64, Making), Failure> {
+        let call = self.diary.last_call()?;
+        let making = call.answer.and_then(|answer| answer.made_of);
+        let making = making.ok_or_else(|| {
+            Failure::new("expected an answer made of the request's bytes, found none")
+        })?;
+        Ok((call.sequence, making))
+    }
+
+    /// Waits until the handler has an answer, and compares the time that it took with `least`, and
+    /// with a little more.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer in time, or if it was there earlier or later.
+    pub fn expect_processing(&self, least: Duration) -> StepOutcome {
+        let took = eventually(least + PATIENCE, || {
+            let call = self.diary.last_call()?;
+            Ok(call.expect_answer()?.since - call.began)
+        })?;
+        expect_processing_time(least, took)
+    }
+
+    /// Waits until it is known what came of sending the last answer: it is in the response buffer,
+    /// or the server has reported why it is not.
+    ///
+    /// # Errors
+    ///
+    /// If neither comes about.
+    pub fn expect_sending_attempted(&self) -> StepOutcome {
+        eventually(PATIENCE, || {
+            let last = self.diary.last_call()?;
+            last.expect_answer()?;
+            match self.report_on_last_call() {
+                Some(_) => Ok(()),
+                None => self.expect_unread_responses(header(&last).as_slice()),
+            }
+        })
+    }
+
+    /// Checks that the last answer could not be sent because the client had gone.
+    ///
+    /// # Errors
+    ///
+    /// If the server has reported nothing of that, or something else.
+    pub fn expect_client_death(&self) -> StepOutcome {
+        let report = self.report_on_last_call().ok_or_else(|| {
+            Failure::new("expected the server to report the client's death, found no report")
+        })?;
+        match report.is_client_gone {
+            true => Ok(()),
+            false => Err(Failure::new(format!(
+                "expected the server to report the client's death, found: {}",
+                report.message
+            ))),
+        }
+    }
+
+    fn report_on_last_call(&self) -> Option<Report> {
+        let last = self.diary.reports().pop()?;
+        (last.calls_before == self.diary.calls().len()).then_some(last)
+    }
+
+    /// Whether a request has come since the death of a client.
+    ///
+    /// # Errors
+    ///
+    /// If no client has died.
+    pub fn has_been_asked_since_death(&self) -> Result<bool, Failure> {
+        Ok(self.diary.calls().len() > self.calls_before_death()?)
+    }
+
+    /// Checks that a request was answered that came after the death of a client, from another one.
+    ///
+    /// # Errors
+    ///
+    /// If there was none, or it was not answered, or no client has died.
+    pub fn expect_answer_since_death(&self) -> StepOutcome {
+        self.expect_running()?;
+        let dead = self.calls_before_death()?;
+        let last = self.diary.last_call()?;
+        expect_equal(
+            "sequence number of another client's request",
+            1,
+            last.sequence,
+        )?;
+        last.expect_answer()?;
+        let (calls, reports) = (self.diary.calls().len(), self.diary.reports());
+        if calls <= dead {
+            return Err(Failure::new(format!(
+                "expected more requests than the {dead} before a client's death, found {calls}"
+            )));
+        }
+        match reports.iter().find(|report| report.calls_before > dead) {
+            None => Ok(()),
+            Some(report) => Err(Failure::new(format!(
+                "expected no error since the client's death, found: {}",
+                report.message
+            ))),
+        }
+    }
+
+    fn calls_before_death(&self) -> Result<usize, Failure> {
+        let reports = self.diary.reports();
+        let death = reports.iter().find(|report| report.is_client_gone);
+        let death = death.ok_or_else(|| {
+            Failure::new("expected a client's death to have been reported, found none")
+        })?;
+        Ok(death.calls_before)
+    }
+
+    /// Disposes of the server once it has answered everything and so many answers are unread.
+    ///
+    /// # Errors
+    ///
+    /// If that does not come about, or the server does not run.
+    pub fn dispose(&mut self, pending: usize) -> StepOutcome {
+        eventually(PATIENCE, || {
+            self.expect_running()?;
+            let requests = RawSegment::open(self.channel.request())?.unread()?;
+            expect_equal("number of requests that wait", 0, requests.len())?;
+            let calls = self.diary.calls();
+            let answered: Vec<_> = calls.iter().filter_map(header).collect();
+            let first = answered.len().checked_sub(pending);
+            let expected = first.map_or(answered.as_slice(), |first| &answered[first..]);
+            expect_equal(
+                "number of answers that may be unread",
+                pending,
+                expected.len(),
+            )?;
+            self.expect_unread_responses(expected)
+        })?;
+        self.state = State::Disposed;
+        Ok(())
+    }
+
+    /// Checks that the channel's name can be used: the request buffer is there and this process's,
+    /// or can be made.
+    ///
+    /// # Errors
+    ///
+    /// If it is not.
+    pub fn expect_name_usable(&self) -> StepOutcome {
+        let _made = match &self.state {
+            State::Planned(options) => {
+                Some(Reader::create(self.channel.request(), &options.buffer)?)
+            }
+            _ => {
+                self.expect_running()?;
+                None
+            }
+        };
+        let requests = RawSegment::open(self.channel.request())?;
+        let own = u64::from(std::process::id());
+        expect_equal(
+            "reader of the requests",
+            own,
+            requests.get(Field::ReaderPid)?,
+        )?;
+        let (files, there) = (requests.files().all(), requests.files().existing());
+        expect_equal("files of the request buffer", files.len(), there.len())?;
+        let used = (requests.used()?, requests.get(Field::PayloadWrittenCount)?);
+        match used {
+            (0, 0) => Ok(()),
+            (bytes, frames) => Err(Failure::new(format!(
+                "expected a new request buffer, found {bytes} bytes used and {frames} frames \
+                 written"
+            ))),
+        }
     }
 }
 
-/// Answers with the request's bytes, written in place.
-fn echo<'r>(request: &Request<'r>) -> Result<Reply<'r>, HandlerError> {
-    let mut reply = request.loan(request.len())?;
-    reply.copy_from(&request.to_vec());
-    Ok(reply.into())
+impl Call {
+    fn expect_answer(&self) -> Result<&Answer, Failure> {
+        let sequence = self.sequence;
+        self.answer.as_ref().ok_or_else(|| {
+            Failure::new(format!(
+                "expected an answer to request {sequence}, found none yet"
+            ))
+        })
+    }
+}
+
+/// The header of the answer to a request, once there is one.
+fn header(call: &Call) -> Option<RawHeader> {
+    let answer = call.answer.as_ref()?;
+    Some(RawHeader {
+        size: answer.size as u64,
+        sequence: call.sequence,
+    })
+}
+
+/// The data of the frame last read from a buffer, if that had this length: nothing has overwritten
+/// it yet.
+fn last_read(buffer: &BufferName, length: usize) -> Result<Vec<u8>, Failure> {
+    let segment = RawSegment::open(buffer)?;
+    let end = segment.get(Field::PayloadReadPos)?;
+    let start = end.checked_sub(length as u64 + HEADER).ok_or_else(|| {
+        Failure::new(format!(
+            "expected a frame of {length} bytes before the read position {end} of '{buffer}'"
+        ))
+    })?;
+    let header = segment.header_at(start)?;
+    expect_equal("size of the frame last read", length as u64, header.size)?;
+    Ok(segment.payload(start + HEADER, length)?)
+}
+
+fn expect_processing_time(least: Duration, found: Duration) -> StepOutcome {
+    let most = least + PROCESSING_SLACK;
+    if (least..most).contains(&found) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "processing: expected at least {least:?} and under {most:?}, found {found:?}"
+    )))
+}
+
+/// Checks that nothing is left of a channel.
+///
+/// # Errors
+///
+/// A failure that lists the files that are.
+pub fn expect_cleaned_up(channel: &ChannelName) -> StepOutcome {
+    let files = [channel.request(), channel.response()].map(BufferFiles::of);
+    let left: Vec<_> = files.iter().flat_map(BufferFiles::existing).collect();
+    match left.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "expected nothing to be left of '{}', found {left:?}",
+            channel.as_str()
+        ))),
+    }
 }
 
 /// The processing mode that a step names.
@@ -87,8 +481,9 @@ fn echo<'r>(request: &Request<'r>) -> Result<Reply<'r>, HandlerError> {
 pub fn processing_mode(name: &str) -> Result<ProcessingMode, Failure> {
     match name {
         "SingleThread" => Ok(ProcessingMode::SingleThread),
+        "ThreadPool" => Ok(ProcessingMode::ThreadPool(POOL)),
         _ => Err(Failure::new(format!(
-            "processing mode '{name}': expected SingleThread"
+            "processing mode '{name}': expected SingleThread or ThreadPool"
         ))),
     }
 }

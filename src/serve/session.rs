@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::oneshot;
 
+use super::death;
 use super::executor::Executor;
 use super::logs;
 use super::methods::{self, LAST_METHODS};
@@ -90,7 +91,7 @@ async fn serve(executor: &Arc<Executor>, streams: stdio::FrameStreams) -> u8 {
     )
     .await;
     match end {
-        End::Answered(name) if name == method::CRASH => crash(),
+        End::Answered(name) if name == method::CRASH => death::die(),
         End::Closed | End::Answered(_) => 0,
         End::Broken(why) => {
             tracing::error!("{why}: ending");
@@ -132,12 +133,4 @@ fn next_signal(registry: Arc<Registry>) -> std::io::Result<oneshot::Receiver<Sig
 /// The status of a process ended by a signal, as a shell would say it.
 fn status_after(signal: Signal) -> u8 {
     128 + signal as u8
-}
-
-/// Dies as by an accident: nothing is released.
-fn crash() -> ! {
-    if let Err(error) = raise(Signal::SIGKILL) {
-        tracing::error!("cannot kill this process: {error}");
-    }
-    std::process::abort();
 }

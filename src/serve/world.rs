@@ -113,6 +113,12 @@ impl World {
         Ok(())
     }
 
+    /// Notes that this process is about to become a client of this channel.
+    pub fn note_client(&self, channel: &ChannelName) {
+        self.registry.note_reader(channel.response());
+        self.registry.note_writer(channel.request());
+    }
+
     /// Where everything is noted that this World makes.
     pub fn registry(&self) -> &Registry {
         &self.registry

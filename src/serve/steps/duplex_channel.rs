@@ -8,12 +8,19 @@ use crate::BufferConfig;
 use crate::duplex::ServerOptions;
 use crate::serve::calling::CallingEnd;
 use crate::serve::failure::{StepOutcome, expect_equal};
+use crate::serve::handling::Task;
 use crate::serve::pattern;
 use crate::serve::serving::{ServingEnd, processing_mode};
 use crate::serve::world::World;
 
+/// Where the server's process tells the client's which key it applies, in hexadecimal.
+const XOR_KEY: &str = "xor_key";
+
+/// The key of servers that do not tell.
+const USUAL_XOR_KEY: u8 = 0xFF;
+
 #[given(
-    regex = r"^the '([^']+)' process creates immutable duplex channel '([^']+)' with metadata size '(\d+)' and payload size '(\d+)'$"
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?creates immutable duplex channel '([^']+)' with metadata size '(\d+)' and payload size '(\d+)'$"
 )]
 fn creates_channel_with_sizes(
     world: &mut World,
@@ -33,14 +40,17 @@ fn creates_channel_with_sizes(
 }
 
 #[given(
-    regex = r"^the '([^']+)' process creates immutable duplex channel '([^']+)' with default config$"
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?creates immutable duplex channel '([^']+)'(?: with default config)?$"
+)]
+#[when(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?creates immutable duplex channel '([^']+)'(?: with default config)?$"
 )]
 fn creates_channel(world: &mut World, role: String, channel: String) -> StepOutcome {
     plan_server(world, &role, &channel, ServerOptions::default())
 }
 
 #[given(
-    regex = r"^the '([^']+)' process creates immutable duplex channel '([^']+)' with processing mode '([^']+)'$"
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?creates immutable duplex channel '([^']+)' with processing mode '([^']+)'$"
 )]
 fn creates_channel_with_mode(
     world: &mut World,
@@ -69,84 +79,108 @@ fn plan_server(
     Ok(())
 }
 
-#[given(regex = r"^the '([^']+)' process starts echo handler$")]
+#[given(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?starts echo handler$")]
 fn starts_echo_handler(world: &mut World, role: String) -> StepOutcome {
-    world.servers.find(&role, None)?.start_echo(Duration::ZERO)
+    world
+        .servers
+        .find(&role, None)?
+        .start(Task::Echo, Duration::ZERO)
 }
 
-#[given(regex = r"^the '([^']+)' process starts handler with '(\d+)' ms processing time$")]
+#[given(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?starts handler with '(\d+)' ms processing time$"
+)]
 fn starts_slow_handler(world: &mut World, role: String, milliseconds: u64) -> StepOutcome {
     let processing = Duration::from_millis(milliseconds);
-    world.servers.find(&role, None)?.start_echo(processing)
+    let serving = world.servers.find(&role, None)?;
+    // A tenth more is for clients whose clock starts only after their last request was sent: what
+    // they measure is still not less than the processing takes.
+    serving.start(Task::Echo, processing + processing / 10)
 }
 
-#[when(regex = r"^the '([^']+)' process creates duplex channel client '([^']+)'$")]
+#[when(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?creates duplex channel client '([^']+)'$"
+)]
 fn creates_client(world: &mut World, role: String, channel: String) -> StepOutcome {
     let name = world.channel_name(&channel)?;
-    world.registry().note_reader(name.response());
-    world.registry().note_writer(name.request());
+    world.note_client(&name);
     let calling = CallingEnd::connect(&name)?;
     world.clients.add(&role, &channel, calling);
     Ok(())
 }
 
-#[when(regex = r"^the '([^']+)' process sends request with size '(\d+)'$")]
+#[when(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?sends request with size '(\d+)'$"
+)]
 fn sends_request(world: &mut World, role: String, size: usize) -> StepOutcome {
     world.clients.find(&role, None)?.send(pattern::plain(size))
 }
 
 #[then(regex = r"^response should match request with size '(\d+)'$")]
 fn response_should_match_request(world: &mut World, size: usize) -> StepOutcome {
-    let response = world.clients.find("", None)?.receive_matching()?;
-    expect_equal("size of the response", size, response.len())
+    let found = world.clients.find("", None)?.receive_matching()?;
+    expect_equal("size of the response", size, found)
 }
 
-#[when(regex = r"^the '([^']+)' process sends '(\d+)' requests sequentially$")]
+#[when(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?sends '(\d+)' requests sequentially$"
+)]
 fn sends_requests_sequentially(world: &mut World, role: String, count: usize) -> StepOutcome {
     world.clients.find(&role, None)?.send_numbered(count)
 }
 
-#[when(regex = r"^the '([^']+)' process sends '(\d+)' requests from single thread$")]
+#[when(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?sends '(\d+)' requests from single thread$"
+)]
 fn sends_requests_from_single_thread(world: &mut World, role: String, count: usize) -> StepOutcome {
     world.clients.find(&role, None)?.send_numbered(count)
 }
 
-#[then(regex = r"^the '([^']+)' process receives '(\d+)' responses in order$")]
+#[then(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?receives '(\d+)' responses in order$"
+)]
 fn receives_responses_in_order(world: &mut World, role: String, count: usize) -> StepOutcome {
     let calling = world.clients.find(&role, None)?;
     calling.receive_many(count)?;
-    calling.expect_order()
+    calling.correspondence().expect_order()
 }
 
 #[then(regex = r"^responses should match requests by content$")]
 fn responses_should_match_requests(world: &mut World) -> StepOutcome {
-    world.clients.find("", None)?.expect_matches()
+    world
+        .clients
+        .find("", None)?
+        .correspondence()
+        .expect_matches()
 }
 
 #[then(regex = r"^no responses should be lost or duplicated$")]
 fn no_responses_should_be_lost_or_duplicated(world: &mut World) -> StepOutcome {
     let calling = world.clients.find("", None)?;
-    calling.expect_one_response_each()?;
+    calling.correspondence().expect_one_response_each()?;
     calling.expect_no_more_responses()
 }
 
-#[then(regex = r"^the '([^']+)' process receives exactly '(\d+)' responses$")]
+#[then(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?receives exactly '(\d+)' responses$"
+)]
 fn receives_exactly(world: &mut World, role: String, count: usize) -> StepOutcome {
     let calling = world.clients.find(&role, None)?;
     calling.receive_many(count)?;
-    calling.expect_matches()?;
-    calling.expect_one_response_each()?;
+    calling.correspondence().expect_matches()?;
+    calling.correspondence().expect_one_response_each()?;
     calling.expect_no_more_responses()
 }
 
 #[then(regex = r"^all '(\d+)' responses match their requests$")]
 fn all_responses_match(world: &mut World, count: usize) -> StepOutcome {
     let calling = world.clients.find("", None)?;
-    calling.expect_count(count)?;
-    calling.expect_matches()
+    let letters = calling.correspondence();
+    expect_equal("number of responses", count, letters.received())?;
+    letters.expect_matches()
 }
 
-#[when(regex = r"^the '([^']+)' process measures total response time$")]
+#[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?measures total response time$")]
 fn measures_total_response_time(world: &mut World, role: String) -> StepOutcome {
     world.clients.find(&role, None)?.measure()
 }
@@ -159,5 +193,121 @@ fn total_time_should_be_at_least(world: &mut World, milliseconds: u64) -> StepOu
 
 #[then(regex = r"^responses should arrive in order$")]
 fn responses_should_arrive_in_order(world: &mut World) -> StepOutcome {
-    world.clients.find("", None)?.expect_order()
+    world
+        .clients
+        .find("", None)?
+        .correspondence()
+        .expect_order()
+}
+
+#[given(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?starts handler that doubles request size$"
+)]
+fn starts_doubling_handler(world: &mut World, role: String) -> StepOutcome {
+    let serving = world.servers.find(&role, None)?;
+    serving.start(Task::Double, Duration::ZERO)
+}
+
+#[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?does not read responses$")]
+fn does_not_read_responses(world: &mut World, role: String) -> StepOutcome {
+    let letters = world.clients.find(&role, None)?.correspondence();
+    expect_equal("number of responses read", 0, letters.received())
+}
+
+#[then(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?attempts to send response of '(\d+)' bytes$"
+)]
+fn attempts_to_send_response_of_bytes(world: &mut World, role: String, size: usize) -> StepOutcome {
+    let serving = world.servers.find(&role, None)?;
+    serving.expect_answer_waiting(size)
+}
+
+#[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should block on response write$")]
+fn should_block_on_response_write(world: &mut World, role: String) -> StepOutcome {
+    world.servers.find(&role, None)?.expect_blocked()
+}
+
+/// The phrase belongs to the handler that doubles.
+#[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?reads one response$")]
+#[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?reads one response$")]
+fn reads_one_response(world: &mut World, role: String) -> StepOutcome {
+    let calling = world.clients.find(&role, None)?;
+    calling.receive_made_of(|request| request.repeat(2))?;
+    Ok(())
+}
+
+#[then(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should unblock and complete write$"
+)]
+fn should_unblock_and_complete_write(world: &mut World, role: String) -> StepOutcome {
+    world.servers.find(&role, None)?.expect_unblocked()
+}
+
+#[when(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?acquires zero-copy request buffer of size '(\d+)'$"
+)]
+fn acquires_request_buffer(world: &mut World, role: String, size: usize) -> StepOutcome {
+    world.clients.find(&role, None)?.draft(size)
+}
+
+#[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?fills buffer with test pattern$")]
+fn fills_request_buffer(world: &mut World, role: String) -> StepOutcome {
+    world.clients.find(&role, None)?.fill_draft()
+}
+
+#[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?commits request$")]
+fn commits_request(world: &mut World, role: String) -> StepOutcome {
+    world.clients.find(&role, None)?.commit_draft()
+}
+
+#[then(regex = r"^response should contain same test pattern$")]
+fn response_should_contain_same_test_pattern(world: &mut World) -> StepOutcome {
+    world.clients.find("", None)?.receive_matching()?;
+    Ok(())
+}
+
+#[then(regex = r"^no memory allocations in send path$")]
+fn no_memory_allocations_in_send_path(world: &mut World) -> StepOutcome {
+    world.clients.find("", None)?.expect_no_allocations()
+}
+
+#[given(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?starts handler that implements XOR with key '0[xX]([0-9a-fA-F]{1,2})'$"
+)]
+fn starts_xor_handler(world: &mut World, role: String, key: String) -> StepOutcome {
+    let task = Task::Xor(u8::from_str_radix(&key, 16)?);
+    world
+        .servers
+        .find(&role, None)?
+        .start(task, Duration::ZERO)?;
+    world.context.insert(XOR_KEY.into(), key);
+    Ok(())
+}
+
+#[when(
+    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?sends '(\d+)' byte frame with test pattern$"
+)]
+fn sends_frame_with_test_pattern(world: &mut World, role: String, size: usize) -> StepOutcome {
+    world.clients.find(&role, None)?.send_sequenced(size)
+}
+
+#[then(regex = r"^response should contain XOR transformed data$")]
+fn response_should_contain_xor_data(world: &mut World) -> StepOutcome {
+    let key = match world.context.get(XOR_KEY) {
+        Some(key) => u8::from_str_radix(key, 16)?,
+        None => USUAL_XOR_KEY,
+    };
+    let transformed = |request: &[u8]| request.iter().map(|byte| byte ^ key).collect();
+    world.clients.find("", None)?.receive_made_of(transformed)?;
+    Ok(())
+}
+
+#[then(regex = r"^the server handler receives immutable request frame$")]
+fn handler_receives_immutable_request(world: &mut World) -> StepOutcome {
+    world.servers.find("", None)?.expect_request_unchanged()
+}
+
+#[then(regex = r"^the server handler returns new response data$")]
+fn handler_returns_new_response(world: &mut World) -> StepOutcome {
+    world.servers.find("", None)?.expect_answer_new()
 }

@@ -7,3 +7,4 @@
 
 mod basic_communication;
 mod duplex_channel;
+mod duplex_ends;
