@@ -7,3 +7,6 @@
 
 mod basic_communication;
 mod duplex_channel;
+mod performance_benchmarks;
+mod performance_monitoring;
+mod protocol_compliance;
