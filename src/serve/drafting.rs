@@ -194,8 +194,10 @@ mod tests {
         let name = format!("serve-drafting-{test}-{}", std::process::id());
         let name = ChannelName::new(name).unwrap();
         let options = ServerOptions::default();
-        let echo = |request: &crate::duplex::Request<'_>| Ok(Reply::bytes(request.to_vec()));
-        let server = ImmutableDuplexServer::start(&name, options, echo).unwrap();
+        let server = ImmutableDuplexServer::start(&name, options, |request| {
+            Ok(Reply::bytes(request.to_vec()))
+        })
+        .unwrap();
         let client = DuplexClient::connect(&name, ClientOptions::default()).unwrap();
         (server, client)
     }

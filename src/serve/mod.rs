@@ -5,29 +5,38 @@
 //! time limit, and from there to the [`worker`], the thread with the scenario's [`world`], where
 //! [`definitions`] finds the function that carries it out. The functions are in `steps`, one file a
 //! feature file; what they hold is in [`reading`], [`writing`], [`serving`] and [`calling`]. What a step
-//! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside.
+//! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside,
+//! [`observing`] what single operations change in it. What benchmarks measure is in [`benchmark`].
 //!
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
 pub mod allocations;
 pub mod attempt;
+pub mod benchmark;
 pub mod calling;
 mod correspondence;
+pub mod cpu_time;
 mod death;
 pub mod definitions;
 mod drafting;
+pub mod draining;
 pub mod executor;
 pub mod failure;
+pub mod figures;
 pub mod handling;
 pub mod held;
 mod lending;
 pub mod logs;
+pub mod mapping;
 pub mod methods;
+pub mod name_rules;
 pub mod naming;
+pub mod observing;
 pub mod patience;
 pub mod pattern;
 pub mod reading;
 pub mod registry;
+pub mod scale;
 pub mod segment;
 pub mod serving;
 pub mod session;

@@ -331,15 +331,29 @@ impl RawSegment {
         semaphore_value(&self.files.space_semaphore)
     }
 
+    /// How many threads are asleep on the semaphore that the writer posts.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn data_sleepers(&self) -> io::Result<u32> {
+        semaphore_word(&self.files.data_semaphore, 4)
+    }
+
     fn payload_start(&self) -> io::Result<u64> {
         Ok(OIEB_SIZE + self.get(Field::MetadataSize)?)
     }
 }
 
-/// glibc keeps a semaphore's value in the lower half of its first eight bytes.
 fn semaphore_value(path: &PathBuf) -> io::Result<u32> {
+    semaphore_word(path, 0)
+}
+
+/// glibc keeps a semaphore's value in the lower half of its first eight bytes, and in the upper one
+/// how many wait for it.
+fn semaphore_word(path: &PathBuf, offset: u64) -> io::Result<u32> {
     let mut value = [0; 4];
-    fs::File::open(path)?.read_exact_at(&mut value, 0)?;
+    fs::File::open(path)?.read_exact_at(&mut value, offset)?;
     Ok(u32::from_le_bytes(value))
 }
 
@@ -396,6 +410,23 @@ mod tests {
         drop((reader, writer));
         assert!(files.existing().is_empty());
         assert!(RawSegment::open(&name).is_err());
+    }
+
+    #[test]
+    fn who_sleeps_is_seen_from_outside() {
+        let name = name("asleep");
+        let mut reader = Reader::create(&name, &BufferConfig::new(64, 1024)).unwrap();
+        let raw = RawSegment::open(&name).unwrap();
+        assert_eq!(raw.data_sleepers().unwrap(), 0);
+        let sleeping = std::thread::spawn(move || reader.read(Duration::from_millis(500)).unwrap());
+        let begun = std::time::Instant::now();
+        while raw.data_sleepers().unwrap() == 0 {
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "nobody falls asleep"
+            );
+        }
+        assert!(sleeping.join().unwrap().is_none());
     }
 
     #[test]

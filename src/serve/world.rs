@@ -8,10 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempts;
+use super::benchmark::Benchmarks;
 use super::calling::CallingEnd;
+use super::draining::Draining;
 use super::failure::Failure;
 use super::held::Held;
 use super::naming::RunId;
+use super::observing::Observations;
 use super::reading::ReadingEnd;
 use super::registry::Registry;
 use super::serving::ServingEnd;
@@ -28,6 +31,8 @@ pub struct World {
     registry: Arc<Registry>,
     /// Buffers that this process reads.
     pub readers: Held<ReadingEnd>,
+    /// Buffers that this process reads in the background.
+    pub draining: Held<Draining>,
     /// Buffers that this process writes.
     pub writers: Held<WritingEnd>,
     /// Channels that this process serves.
@@ -36,6 +41,10 @@ pub struct World {
     pub clients: Held<CallingEnd>,
     /// What came of what steps attempted.
     pub attempts: Attempts,
+    /// What single operations changed in shared memory, if that is to be observed.
+    pub observations: Option<Observations>,
+    /// What benchmarks have measured.
+    pub benchmarks: Benchmarks,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
     pub context: StringMap,
     #[cfg(test)]
@@ -49,10 +58,13 @@ impl World {
             run,
             registry,
             readers: Held::new("reader"),
+            draining: Held::new("reader in the background"),
             writers: Held::new("writer"),
             servers: Held::new("server"),
             clients: Held::new("client"),
             attempts: Attempts::default(),
+            observations: None,
+            benchmarks: Benchmarks::default(),
             context: StringMap::new(),
             #[cfg(test)]
             witness: None,
@@ -94,8 +106,23 @@ impl World {
         config: &BufferConfig,
     ) -> Result<(), Error> {
         let name = BufferName::new(self.run.apply(buffer))?;
-        self.registry.note_reader(&name);
-        let reader = Reader::create(&name, config)?;
+        self.create_named_buffer(role, buffer, &name, config)
+    }
+
+    /// As [`World::create_buffer`], for a buffer whose name in shared memory is known.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reader::create`].
+    pub fn create_named_buffer(
+        &mut self,
+        role: &str,
+        buffer: &str,
+        name: &BufferName,
+        config: &BufferConfig,
+    ) -> Result<(), Error> {
+        self.registry.note_reader(name);
+        let reader = Reader::create(name, config)?;
         self.readers.add(role, buffer, ReadingEnd::new(reader));
         Ok(())
     }
@@ -128,6 +155,8 @@ impl World {
     pub fn release(&mut self) {
         self.clients.clear();
         self.servers.clear();
+        self.draining.clear();
+        self.benchmarks = Benchmarks::default();
         self.writers.clear();
         self.readers.clear();
     }

@@ -8,3 +8,6 @@
 mod basic_communication;
 mod duplex_channel;
 mod duplex_ends;
+mod performance_benchmarks;
+mod performance_monitoring;
+mod protocol_compliance;
