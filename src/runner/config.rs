@@ -1,6 +1,7 @@
 //! `harmony.toml`: the platforms and the settings of a run.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub output: PathBuf,
     /// Time limits.
     pub limits: Limits,
+    /// How many executions run at the same time, where the file says it.
+    pub jobs: Option<NonZeroUsize>,
     /// How much shared memory a sandbox has, in MiB, where a scenario does not say it.
     pub shm_size: u64,
     /// The platforms, in the order of the file.
@@ -103,6 +106,7 @@ struct File {
     features: Option<String>,
     known_failures: Option<String>,
     output: Option<String>,
+    jobs: Option<NonZeroUsize>,
     #[serde(default)]
     limits: BTreeMap<String, f64>,
     #[serde(default)]
@@ -117,10 +121,11 @@ struct RawSandbox {
     shm_size: Option<u64>,
 }
 
-const TOP_KEYS: [&str; 6] = [
+const TOP_KEYS: [&str; 7] = [
     "features",
     "known-failures",
     "output",
+    "jobs",
     "limits",
     "sandbox",
     "platforms",
@@ -188,6 +193,7 @@ fn parse(
             shutdown: limit("shutdown", 5.0)?,
             setup: limit("setup", 900.0)?,
         },
+        jobs: raw.jobs,
         shm_size: raw.sandbox.shm_size.unwrap_or(SHM_SIZE),
         platforms,
         root: root.to_owned(),
@@ -318,6 +324,7 @@ mod tests {
                 "[platforms.a]\ncommand = [\"x\"]\n[platforms.a.setup]\ncommand=[\"m\"]\nproducts = 1\n",
                 "harmony.toml:5: unknown key `products`; did you mean `product`?",
             ),
+            ("jobs = 0\n", "harmony.toml:1: invalid value: integer `0`"),
             (
                 "[sandbox]\nsize = 1\n",
                 "harmony.toml:2: unknown key `size` (known here: shm-size)",

@@ -15,6 +15,7 @@
 //! 6. [`outcome`] decides what became of it;
 //! 7. [`report`]s are made of [`event`]s, which every stage sends.
 //!
+//! [`schedule`] says which executions run side by side, in what order and how often.
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
 //! [`session`].
 
@@ -44,6 +45,7 @@ pub mod run;
 pub mod same_process;
 pub mod sandbox;
 pub mod scenario;
+pub mod schedule;
 pub mod session;
 pub mod setup;
 pub mod snippet;

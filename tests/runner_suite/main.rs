@@ -10,5 +10,6 @@ mod project;
 mod routing;
 mod same_process;
 mod sandbox;
+mod schedule;
 mod setup_command;
 mod test_script;
