@@ -1,8 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
+
+use super::scale;
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -16,6 +19,8 @@ Examples:
   ./test.sh rust --same-process  every scenario, one Rust process playing all of its roles
   ./test.sh rust 1.7 --repeat 20 -j 4
                                  the same scenario 20 times, four at a time
+  ./test.sh rust 11.3 --long-running 24h
+                                 what is scaled to seconds otherwise, for a whole day
   ./test.sh rust --shuffle=7     every scenario, in the order that the seed 7 gives
 
 A combination names platforms in the alphabetical order of the scenario's role names: client,
@@ -87,6 +92,15 @@ impl Run {
         if self.selection.same_process {
             options.push_str(" --same-process");
         }
+        if let Some(folder) = &self.selection.features {
+            options.push_str(&format!(" --features {}", folder.display()));
+        }
+        if let Some(time) = self.manner.long_running {
+            options.push_str(&format!(" --long-running {}", time.as_secs_f64()));
+        }
+        if let Some(factor) = self.manner.benchmark_scale {
+            options.push_str(&format!(" --benchmark-scale {factor}"));
+        }
         if self.manner.no_sandbox {
             options.push_str(" --no-sandbox");
         }
@@ -110,6 +124,14 @@ pub struct Manner {
     /// Run the executions in a random order; the seed that is printed brings it back.
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
     pub shuffle: Option<Option<u64>>,
+    /// For how long scenarios run that are made to run for hours (90, 90s, 5m, 24h); by default what
+    /// the configuration says.
+    #[arg(long, value_name = "TIME", value_parser = scale::duration)]
+    pub long_running: Option<Duration>,
+    /// By how much iterations and seconds of benchmarks are multiplied, at most 1; by default what
+    /// the configuration says.
+    #[arg(long, value_name = "FACTOR", value_parser = scale::factor)]
+    pub benchmark_scale: Option<f64>,
     /// Use the machine's own /dev/shm and lock folder, instead of empty ones for each execution.
     #[arg(long)]
     pub no_sandbox: bool,
@@ -128,6 +150,9 @@ pub struct Selection {
     /// Only scenarios whose name contains a match of this regular expression.
     #[arg(long, value_name = "REGEX")]
     pub name: Option<String>,
+    /// The folder of the feature files, instead of the configured one.
+    #[arg(long, value_name = "DIR")]
+    pub features: Option<PathBuf>,
     /// Let one step server play all roles of a scenario, instead of one server for each.
     #[arg(long)]
     pub same_process: bool,

@@ -5,6 +5,7 @@
 
 mod command_line;
 mod interrupts;
+mod limits;
 mod lying;
 mod project;
 mod routing;
