@@ -9,6 +9,7 @@ mod limits;
 mod lying;
 mod project;
 mod routing;
+mod routing_table;
 mod same_process;
 mod sandbox;
 mod schedule;
