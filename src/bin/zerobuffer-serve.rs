@@ -20,13 +20,21 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
     /// How long a step may take, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "HARMONY_STEP_TIMEOUT",
+        default_value = "30",
+        value_parser = seconds
+    )]
     step_timeout: Duration,
 }
 
 const EXAMPLES: &str = r#"Environment:
   HARMONY_HOST_PID, HARMONY_FEATURE_ID
           Make a step's buffer name NAME into NAME_<HOST_PID>_<FEATURE_ID>
+  HARMONY_STEP_TIMEOUT
+          What --step-timeout says, where it is not given
   ZEROBUFFER_LOG_LEVEL
           trace, debug, info (default), warn, error or off; else RUST_LOG
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::{join_all, select_all};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use super::context;
 use super::event::{Event, Events, FailedStep};
 use super::fault::Fault;
 use super::leftover::{self, Leftovers, RunId};
+use super::limits::ScenarioLimits;
 use super::outcome::{Evidence, Outcome};
 use super::plan::Execution;
 use super::platform::Platform;
@@ -22,9 +23,6 @@ use super::spawn::Spawner;
 use crate::rpc::message::{
     ATTACHMENT, ExecuteStepParams, InitializeParams, StepResult, StringMap, method,
 };
-
-/// By how much the runner's limit for a step is longer than the step server's own.
-const STEP_GRACE: Duration = Duration::from_secs(5);
 
 /// What all executions of a run share.
 pub struct Stage<'a> {
@@ -76,10 +74,15 @@ pub async fn execute(stage: &Stage<'_>, task: &Task<'_>) -> Ended {
         ended.evidence.fault = Some(Fault::new(Outcome::SetupError, message));
         return ended;
     }
+    let limits = stage
+        .config
+        .limits
+        .of(&task.execution.scenario.scenario, &stage.config.scale);
     let mut running = Running {
         stage,
         number: task.number,
         execution: task.execution,
+        limits,
         folder: task.folder,
         run: RunId::next(task.execution.scenario.scenario.id.feature),
         sandbox: None,
@@ -90,7 +93,7 @@ pub async fn execute(stage: &Stage<'_>, task: &Task<'_>) -> Ended {
         killed: false,
         starts: 0,
     };
-    let limit = stage.config.limits.execution;
+    let limit = limits.execution;
     let fault = tokio::select! {
         biased;
         () = stage.interrupt.cancelled() => {
@@ -112,6 +115,7 @@ struct Running<'a> {
     stage: &'a Stage<'a>,
     number: usize,
     execution: &'a Execution,
+    limits: ScenarioLimits,
     folder: &'a Path,
     run: RunId,
     /// What its processes run in, if they do not run in the open.
@@ -196,7 +200,7 @@ impl Running<'_> {
         let launch = Launch {
             name: name.to_string(),
             platform,
-            env: environment(self.run),
+            env: self.environment(),
             inside: self.sandbox.as_ref().map(Sandbox::namespaces),
             log: self
                 .folder
@@ -222,6 +226,16 @@ impl Running<'_> {
             took: began.elapsed(),
         });
         Ok(server)
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        let mut variables = environment(self.run);
+        variables.extend(self.stage.config.scale.environment());
+        if let Some(limit) = self.limits.servers {
+            let seconds = limit.as_secs_f64().to_string();
+            variables.insert("HARMONY_STEP_TIMEOUT".to_owned(), seconds);
+        }
+        variables
     }
 
     async fn initialize(&self, server: &StepServer, name: &ProcessName) -> Result<(), Fault> {
@@ -338,7 +352,7 @@ impl Running<'_> {
             context: self.context.clone(),
             is_broadcast,
         };
-        let limit = self.step_limit();
+        let limit = self.limits.step;
         let began = Instant::now();
         let answer = server
             .call::<StepResult>(method::EXECUTE_STEP, Some(&params), limit)
@@ -371,13 +385,6 @@ impl Running<'_> {
                     text: text.to_owned(),
                 });
             }
-        }
-    }
-
-    fn step_limit(&self) -> Duration {
-        match self.execution.scenario.scenario.step_timeout() {
-            Some(seconds) => Duration::from_secs(seconds).saturating_add(STEP_GRACE),
-            None => self.stage.config.limits.step,
         }
     }
 

@@ -15,6 +15,8 @@
 //! 6. [`outcome`] decides what became of it;
 //! 7. [`report`]s are made of [`event`]s, which every stage sends.
 //!
+//! [`schedule`] says which executions run side by side, in what order and how often, [`limits`] how
+//! long they may take, and [`scale`] what is made shorter.
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
 //! [`session`].
 
@@ -33,6 +35,7 @@ pub mod holder;
 pub mod known;
 pub mod leftover;
 pub mod mutant;
+pub mod limits;
 pub mod nearest;
 pub mod outcome;
 pub mod plan;
@@ -44,7 +47,9 @@ pub mod route;
 pub mod run;
 pub mod same_process;
 pub mod sandbox;
+pub mod scale;
 pub mod scenario;
+pub mod schedule;
 pub mod session;
 pub mod setup;
 pub mod snippet;

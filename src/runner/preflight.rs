@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::catalogue::{Catalogue, Fit};
-use super::config::Limits;
 use super::event::{Event, Events};
 use super::execute::{Stage, environment};
 use super::fault::Fault;
 use super::leftover::RunId;
+use super::limits::Limits;
 use super::outcome::Outcome;
 use super::plan::Execution;
 use super::platform::Platform;

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
-use super::config::Limits;
+use super::limits::Limits;
 use super::platform::Platform;
 use super::spawn::{Exit, Namespaces, Spawner};
 use super::stderr::{Log, StandardError};

@@ -19,7 +19,8 @@ use super::plan::Execution;
 use super::platform::Platform;
 use super::preflight::{self, Judgement};
 use super::report::Console;
-use super::report::console::{Again, Verbosity};
+use super::report::console::Verbosity;
+use super::report::failure::Again;
 use super::route::RoutedScenario;
 use super::run::run;
 use super::spawn::Spawner;
@@ -47,7 +48,11 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
         Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
         Command::Doctor { platforms } => doctor(cli, config()?, platforms),
         Command::Run(Run { selection, manner }) => {
-            let work = Workload::new(config()?, selection)?;
+            let mut config = config()?;
+            let scale = &mut config.scale;
+            scale.long_running = manner.long_running.unwrap_or(scale.long_running);
+            scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
+            let work = Workload::new(config, selection)?;
             with_stage(cli, &work.config, async |stage| {
                 run(&work, manner, stage).await
             })

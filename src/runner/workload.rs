@@ -41,7 +41,8 @@ impl Workload {
             &platforms,
         )
         .map_err(Refusal::usage)?;
-        let scenarios = feature::read_folder(&config.features).map_err(Refusal::usage)?;
+        let folder = selection.features.as_ref().unwrap_or(&config.features);
+        let scenarios = feature::read_folder(folder).map_err(Refusal::usage)?;
         if let Some(unknown) = filter.unknown_id(&scenarios) {
             return Err(Refusal(Exit::Nothing, unknown));
         }

@@ -32,6 +32,23 @@ fn a_signal_ends_the_run_in_order() {
 }
 
 #[test]
+fn a_signal_ends_all_that_run() {
+    for sandbox in [&["--repeat", "3"][..], &["--repeat", "3", "--no-sandbox"]] {
+        let project = Project::new();
+        let arguments = [&["run", "-j", "3", "never-answers_honest"], sandbox].concat();
+        let child = project.command(&arguments).spawn().unwrap();
+        project.wait_for_all("hangs", 3);
+        send(&child, Signal::SIGINT);
+        let began = Instant::now();
+        let ran = project.ended(child.wait_with_output().unwrap(), began.elapsed());
+        ran.assert(130, "1 interrupted");
+        assert_eq!(ran.out.matches("(repetition ").count(), 3, "{}", ran.text());
+        let seconds = ran.took.as_secs_f64();
+        assert!(seconds < 10.0, "not by a limit: {seconds} s");
+    }
+}
+
+#[test]
 fn a_signal_ends_the_preflight() {
     let project = Project::new();
     let child = project.command(&["run", "never-starts"]).spawn().unwrap();

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The ways in which the fixture keeps to the contract or breaks it; each is a platform.
-const MODES: [&str; 37] = [
+const MODES: [&str; 38] = [
     "honest",
     "never-answers",
     "ignores-term",
@@ -21,6 +21,7 @@ const MODES: [&str; 37] = [
     "refuses",
     "bad-result",
     "fails",
+    "fails-once",
     "fails-silently",
     "skips",
     "skips-and-leaks",
@@ -221,11 +222,17 @@ impl Project {
 
     /// Waits until a fixture has recorded `what`.
     pub fn wait_for(&self, what: &str) {
+        self.wait_for_all(what, 1);
+    }
+
+    /// Waits until `count` fixtures have recorded `what`.
+    pub fn wait_for_all(&self, what: &str, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.pids().iter().any(|(found, _)| found == what) {
+        let is_it = |(found, _): &&(String, u32)| found == what;
+        while self.pids().iter().filter(is_it).count() < count {
             assert!(
                 Instant::now() < deadline,
-                "no process has recorded {what:?}"
+                "{count} times {what:?} was not recorded"
             );
             std::thread::sleep(Duration::from_millis(5));
         }

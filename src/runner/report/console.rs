@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use owo_colors::{OwoColorize, Style};
+use owo_colors::OwoColorize;
 
-use super::matrix;
+use super::failure::{self, Again};
+use super::repetitions::{grouped, is_same};
+use super::{line, matrix};
 use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, Reporter};
 use crate::runner::outcome::Outcome;
 use crate::runner::terminal::warn;
@@ -31,10 +33,17 @@ pub struct Console {
     out: Box<dyn Write + Send>,
     bar: Option<ProgressBar>,
     total: usize,
+    jobs: usize,
+    repeat: u32,
+    seed: Option<u64>,
     folder: PathBuf,
     running: Vec<ExecutionInfo>,
     /// What steps of running executions have found out, by the execution's number.
     attachments: BTreeMap<usize, Vec<String>>,
+    /// Lines of running executions that are held back, by the execution's number.
+    details: BTreeMap<usize, Vec<String>>,
+    /// How many repetitions have ended, by scenario and combination.
+    ended: BTreeMap<(String, String), u32>,
     reports: Vec<ExecutionReport>,
     warnings: Vec<String>,
 }
@@ -61,9 +70,14 @@ impl Console {
             out,
             bar: None,
             total: 0,
+            jobs: 1,
+            repeat: 1,
+            seed: None,
             folder: PathBuf::new(),
             running: Vec::new(),
             attachments: BTreeMap::new(),
+            details: BTreeMap::new(),
+            ended: BTreeMap::new(),
             reports: Vec::new(),
             warnings: Vec::new(),
         }
@@ -105,37 +119,50 @@ impl Console {
             .iter()
             .map(|info| format!("{} {}", info.id, info.combination));
         let running: Vec<_> = running.collect();
+        let now = if running.len() == 1 { now } else { "" };
         bar.set_message(format!("{} {now}", running.join(", ")));
         bar.tick();
     }
 
+    /// Shows something that happened within an execution: at once, or where several run at the same
+    /// time, together with its end.
+    fn detail(&mut self, execution: usize, text: &str) {
+        match self.jobs {
+            1 => self.line(text),
+            _ => self
+                .details
+                .entry(execution)
+                .or_default()
+                .push(text.to_owned()),
+        }
+    }
+
     fn finished(&mut self, report: &ExecutionReport) {
-        self.running
-            .retain(|info| info.number != report.info.number);
+        let number = report.info.number;
+        self.running.retain(|info| info.number != number);
         self.reports.push(report.clone());
-        let outcome = report.outcome;
-        let red = !outcome.is_green();
-        if self.verbosity > Verbosity::Quiet || red {
-            let roles = report
-                .info
-                .roles
-                .iter()
-                .map(|(role, platform)| format!("{role}={platform}"));
-            let roles = roles.collect::<Vec<_>>().join(" ");
-            let mark = format!("{} {:15}", outcome.symbol(), outcome.words());
-            let (id, name, took) = (&report.info.id, &report.info.name, seconds(report.took));
-            let mut line = format!(
-                "{} {id:6} {roles}  {name} ({took})",
-                mark.style(style(outcome))
-            );
-            if let (Some(reason), false) = (&report.reason, red) {
-                line.push_str(&format!(" – {}", reason.lines().next().unwrap_or_default()));
-            }
+        for line in self.details.remove(&number).unwrap_or_default() {
             self.line(&line);
         }
-        let attachments = self.attachments.remove(&report.info.number);
+        let attachments = self.attachments.remove(&number).unwrap_or_default();
+        let red = !report.outcome.is_green();
+        // Of many repetitions only those that say something have a line of their own.
+        let says = !attachments.is_empty() || !report.warnings.is_empty();
+        let shown = match self.verbosity {
+            Verbosity::Quiet => red,
+            Verbosity::Normal => red || says || self.repeat == 1,
+            Verbosity::Verbose => true,
+        };
+        if shown {
+            let mut note = line::seconds(report.took);
+            if self.repeat > 1 {
+                let (number, of) = (report.info.repetition, self.repeat);
+                note.push_str(&format!(", repetition {number} of {of}"));
+            }
+            self.line(&line::result(report, &note));
+        }
         if self.verbosity > Verbosity::Quiet {
-            for text in attachments.into_iter().flatten() {
+            for text in attachments {
                 self.lines("    ", &text);
             }
         }
@@ -148,52 +175,49 @@ impl Console {
                 "  removed, as known to be left or left by killed processes: {what}"
             ));
         }
+        if self.repeat > 1 && self.verbosity > Verbosity::Quiet {
+            self.repeated(&report.info);
+        }
         self.show_progress("");
     }
 
+    /// A line for an execution whose last repetition has ended.
+    fn repeated(&mut self, info: &ExecutionInfo) {
+        let key = (info.id.clone(), info.combination.clone());
+        let ended = self.ended.entry(key).or_insert(0);
+        *ended += 1;
+        if *ended < self.repeat {
+            return;
+        }
+        let own = |report: &&ExecutionReport| is_same(&report.info, info);
+        let lines = grouped(self.reports.iter().filter(own))
+            .into_iter()
+            .map(|group| {
+                let (passed, of, each) =
+                    (group.passed, group.count, line::seconds(group.average()));
+                let note = format!("passed {passed} of {of} times, {each} each");
+                line::result(group.worst, &note)
+            });
+        for line in lines.collect::<Vec<_>>() {
+            self.line(&line);
+        }
+    }
+
     fn failure(&mut self, report: &ExecutionReport) {
-        let info = &report.info;
-        let head = format!(
-            "{} {}: {}",
-            info.id,
-            info.combination,
-            report.outcome.words()
-        );
+        let head = failure::headline(report, self.repeat);
         self.line("");
-        self.line(&head.style(style(report.outcome)).to_string());
-        self.line(&format!(
-            "  scenario: {} - {} ({})",
-            info.id, info.name, info.place
-        ));
-        if let Some(step) = &report.failed_step {
-            self.line(&format!(
-                "  step:     {} (line {}, to {})",
-                step.step, step.line, step.to
-            ));
+        self.line(&head.style(line::style(report.outcome)).to_string());
+        for line in failure::details(report, &self.again) {
+            self.line(&line);
         }
-        if let Some(reason) = &report.reason {
-            let mut lines = reason.lines();
-            self.line(&format!("  error:    {}", lines.next().unwrap_or_default()));
-            for line in lines {
-                self.line(&format!("            {line}"));
-            }
-        }
-        for (who, tail) in &report.tails {
-            let nothing = if tail.is_empty() { " nothing" } else { "" };
-            self.line(&format!("  {who} wrote last:{nothing}"));
-            self.lines("    | ", &tail.join("\n"));
-        }
-        if let Some(folder) = &report.folder {
-            self.line(&format!("  logs:     {}", folder.display()));
-        }
-        self.line(&format!("  again:    {}", self.again.command_for(info)));
     }
 
     fn summary(&mut self, interrupted: bool, took: Duration) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        let reports = std::mem::take(&mut self.reports);
+        let mut reports = std::mem::take(&mut self.reports);
+        reports.sort_by_key(|report| report.info.number);
         let is_failure = |r: &&ExecutionReport| {
             !r.outcome.is_green() && r.outcome != Outcome::Interrupted
                 || r.outcome == Outcome::Interrupted && r.failed_step.is_some()
@@ -201,8 +225,9 @@ impl Console {
         for report in reports.iter().filter(is_failure) {
             self.failure(report);
         }
+        let merged: Vec<_> = grouped(&reports).iter().map(|group| group.worst).collect();
         if self.verbosity > Verbosity::Quiet {
-            let matrix = matrix::render(&reports);
+            let matrix = matrix::render(&merged);
             if !matrix.is_empty() {
                 self.line("");
             }
@@ -217,8 +242,14 @@ impl Console {
         if interrupted {
             self.line("interrupted: this report is not of a whole run");
         }
-        let counts = counts(&reports);
-        self.line(&format!("{counts} in {}", seconds(took)));
+        let mut end = format!("{} in {}", line::counts(&merged), line::seconds(took));
+        if self.repeat > 1 {
+            end.push_str(&format!(", each run {} times", self.repeat));
+        }
+        if let Some(seed) = self.seed {
+            end.push_str(&format!(", in the order of --shuffle={seed}"));
+        }
+        self.line(&end);
         if self.verbosity == Verbosity::Verbose {
             let folder = self.folder.display();
             self.line(&format!("logs: {folder}"));
@@ -230,9 +261,19 @@ impl Reporter for Console {
     fn on(&mut self, event: &Event) {
         let verbose = self.verbosity == Verbosity::Verbose;
         match event {
-            Event::RunStarted { executions, folder } => {
-                self.total = *executions;
+            Event::RunStarted {
+                executions,
+                jobs,
+                repeat,
+                seed,
+                folder,
+            } => {
+                self.total = executions * *repeat as usize;
+                (self.jobs, self.repeat, self.seed) = (*jobs, *repeat, *seed);
                 self.folder = folder.clone();
+                if let (Some(seed), true) = (seed, self.verbosity > Verbosity::Quiet) {
+                    self.line(&format!("order: --shuffle={seed}"));
+                }
             }
             Event::Warning(text) => self.warnings.push(text.clone()),
             Event::Note(text) if verbose => self.lines("", text),
@@ -248,17 +289,23 @@ impl Reporter for Console {
                 output,
             } if verbose => {
                 self.lines("  | ", output);
-                self.line(&format!("{platform} is set up ({})", seconds(*took)));
+                self.line(&format!("{platform} is set up ({})", line::seconds(*took)));
             }
             Event::ExecutionStarted(info) => {
                 if verbose {
-                    self.line(&format!("{} {} {}", info.id, info.combination, info.name));
+                    let head = format!("{} {} {}", info.id, info.combination, info.name);
+                    self.detail(info.number, &head);
                 }
                 self.running.push(info.clone());
                 self.show_progress("");
             }
-            Event::ProcessStarted { who, took, .. } if verbose => {
-                self.line(&format!("  started {who} ({})", seconds(*took)));
+            Event::ProcessStarted {
+                execution,
+                who,
+                took,
+            } if verbose => {
+                let text = format!("  started {who} ({})", line::seconds(*took));
+                self.detail(*execution, &text);
             }
             Event::StepStarted { step, .. } => self.show_progress(step),
             Event::Attachment { execution, text } => {
@@ -266,60 +313,20 @@ impl Reporter for Console {
                 own.push(text.clone());
             }
             Event::StepFinished {
+                execution,
                 step,
                 took,
                 success,
-                ..
             } if verbose => {
                 let mark = if *success { "✓" } else { "✗" };
-                self.line(&format!("  {mark} {step} ({})", seconds(*took)));
+                let text = format!("  {mark} {step} ({})", line::seconds(*took));
+                self.detail(*execution, &text);
             }
             Event::ExecutionFinished(report) => self.finished(report),
             Event::RunFinished { interrupted, took } => self.summary(*interrupted, *took),
             _ => {}
         }
     }
-}
-
-/// The command that runs an execution once more.
-#[derive(Debug, Clone, Default)]
-pub struct Again {
-    /// What it begins with, for example `./test.sh`.
-    pub command: String,
-    /// The options that matter for it, each with a space before it.
-    pub options: String,
-}
-
-impl Again {
-    fn command_for(&self, info: &ExecutionInfo) -> String {
-        let Again { command, options } = self;
-        format!("{command} -v{options} {} {}", info.combination, info.id)
-    }
-}
-
-/// How many executions had each outcome.
-fn counts(reports: &[ExecutionReport]) -> String {
-    let counted = Outcome::ALL.into_iter().filter_map(|outcome| {
-        let count = reports
-            .iter()
-            .filter(|report| report.outcome == outcome)
-            .count();
-        let text = format!("{count} {}", outcome.words());
-        (count > 0).then(|| text.style(style(outcome)).to_string())
-    });
-    counted.collect::<Vec<_>>().join(", ")
-}
-
-fn style(outcome: Outcome) -> Style {
-    match outcome {
-        Outcome::Passed => Style::new().green(),
-        Outcome::KnownFailure | Outcome::Unsupported | Outcome::Skipped => Style::new().yellow(),
-        _ => Style::new().red().bold(),
-    }
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.3} s", time.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -338,6 +345,7 @@ pub(super) mod tests {
                 place: "f.feature:3".into(),
                 combination: combination.into(),
                 roles: vec![("client".into(), "a".into())],
+                repetition: 1,
             },
             outcome,
             reason: None,
