@@ -53,7 +53,8 @@ public:
     // Returns when the handler that runs, if any, has returned; nothing else delays it.
     void stop() noexcept;
 
-    // How many answers were written since the start. For any thread.
+    // How many answers were written since the start; each is counted a moment after it is there.
+    // For any thread.
     std::uint64_t answered() const noexcept { return answered_; }
 
 private:

@@ -14,15 +14,13 @@
 
 namespace zerobuffer::serve {
 
-inline constexpr int kRaceRounds = 100;
-
 // One process's part.
 class Race {
 public:
     Race(const BufferName& name, std::shared_ptr<Holdings> holdings)
         : name_(name), holdings_(std::move(holdings)), meeting_(name) {}
 
-    void run();
+    void run(int rounds);
 
     // A 1 or a 0 for each round, this process's wins.
     const std::string& wins() const noexcept { return wins_; }

@@ -14,6 +14,7 @@ using enum StepType;
 
 constexpr FramePlan kFrame{1024, Fill::own_sequence};
 constexpr std::uint64_t kSmallest = FrameHeader::kSize + 1;
+constexpr int kRaceRounds = 100;
 constexpr std::uint64_t kTotal = FrameHeader::kSize + kFrame.size;
 
 void fill_to(World& world, const StepArguments& arguments) {
@@ -53,7 +54,7 @@ void race(World& world, const StepArguments& arguments) {
     const BufferName name(world.name_on_machine(arguments.text(0)));
     world.use_buffer(name);
     Race race(name, world.holdings());
-    race.run();
+    race.run(kRaceRounds);
     world.tell("wins", race.wins());
     world.tell("losses", race.losses());
     world.tell("intact", std::to_string(race.intact()));
