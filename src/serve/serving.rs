@@ -271,8 +271,8 @@ impl ServingEnd {
     ///
     /// If that does not come about, or the server does not run.
     pub fn dispose(&mut self, pending: usize) -> StepOutcome {
+        self.expect_running()?;
         eventually(PATIENCE, || {
-            self.expect_running()?;
             let requests = RawSegment::open(self.channel.request())?.unread()?;
             expect_equal("number of requests that wait", 0, requests.len())?;
             let calls = self.diary.calls();
