@@ -26,6 +26,7 @@ enum Hosting {
 struct Orchestrator {
     servers: BTreeMap<String, StepServer>,
     hosting: Hosting,
+    run: Run,
     context: Value,
 }
 
@@ -37,19 +38,28 @@ impl Orchestrator {
             Hosting::Separate => roles.to_vec(),
             Hosting::Same => vec![ONLY.to_owned()],
         };
-        let mut servers = BTreeMap::new();
-        for process in processes {
-            let mut server = StepServer::start(run, &[]);
-            let setup = json!({"role": process, "platform": "rust", "scenario": "test",
-                "hostPid": run.host_pid, "featureId": run.feature_id});
-            assert_eq!(server.call("initialize", setup), true);
-            servers.insert(process, server);
-        }
-        Orchestrator {
-            servers,
+        let mut orchestrator = Orchestrator {
+            servers: BTreeMap::new(),
             hosting,
+            run: run.clone(),
             context: json!({}),
+        };
+        for process in processes {
+            orchestrator.start_process(&process);
         }
+        orchestrator
+    }
+
+    /// Starts a process, in the place of an earlier one if there is one.
+    fn start_process(&mut self, process: &str) {
+        if let Some(predecessor) = self.servers.remove(process) {
+            end(predecessor);
+        }
+        let mut server = StepServer::start(&self.run, &[]);
+        let setup = json!({"role": process, "platform": "rust", "scenario": "test",
+            "hostPid": self.run.host_pid, "featureId": self.run.feature_id});
+        assert_eq!(server.call("initialize", setup), true);
+        self.servers.insert(process.to_owned(), server);
     }
 
     fn execute(&mut self, step: &Step, role: Option<&str>) {
@@ -58,6 +68,9 @@ impl Orchestrator {
             _ => self.servers.keys().cloned().collect(),
         };
         for process in processes {
+            if self.hosting == Hosting::Separate && step.value.starts_with("a new ") {
+                self.start_process(&process);
+            }
             let server = self.servers.get_mut(&process).unwrap();
             let params = json!({"process": role.unwrap_or_default(),
                 "stepType": format!("{:?}", step.ty), "step": step.value, "parameters": {},
@@ -68,20 +81,22 @@ impl Orchestrator {
         }
     }
 
-    fn end(mut self) {
-        for server in self.servers.values_mut() {
-            assert_eq!(server.call("cleanup", json!({})), Value::Null);
-            assert_eq!(server.call("shutdown", json!({})), Value::Null);
-            assert!(server.wait().success());
-        }
+    fn end(self) {
+        self.servers.into_values().for_each(end);
     }
+}
+
+fn end(mut server: StepServer) {
+    assert_eq!(server.call("cleanup", json!({})), Value::Null);
+    assert_eq!(server.call("shutdown", json!({})), Value::Null);
+    assert!(server.wait().success());
 }
 
 /// Held for writing by a scenario that takes times, so that no other one runs meanwhile.
 static ALONE: RwLock<()> = RwLock::new(());
 
 fn role_of(step: &Step) -> Option<String> {
-    let role = Regex::new(r"^the '([^']+)' process ").unwrap();
+    let role = Regex::new(r"^(?:the|a new) '?(\w+)'? (?:process|handler) ").unwrap();
     Some(role.captures(&step.value)?[1].to_owned())
 }
 
@@ -184,6 +199,26 @@ fn scenario_13_3() {
 #[test]
 fn scenario_13_4() {
     duplex("13.4");
+}
+
+#[test]
+fn scenario_13_6() {
+    duplex("13.6");
+}
+
+#[test]
+fn scenario_13_7() {
+    duplex("13.7");
+}
+
+#[test]
+fn scenario_13_8() {
+    duplex("13.8");
+}
+
+#[test]
+fn scenario_13_10() {
+    duplex("13.10");
 }
 
 /// Steps up to the one that has to fail, in the process of the first role, or of both.
@@ -369,21 +404,18 @@ fn a_client_whose_server_never_attaches_is_not_connected() {
     run.assert_nothing_left();
 }
 
+/// Steps on one channel, whose server has this handler, the last of which has to fail.
+fn expect_channel_failure(handler: &str, steps: &[(&str, &str)], expected: &str) {
+    const CREATE: &str = "creates immutable duplex channel 'c' with default config";
+    const CONNECT: &str = "the 'client' process creates duplex channel client 'c'";
+    let before = [("Given", CREATE), ("Given", handler), ("When", CONNECT)];
+    expect_failure(&[&before, steps].concat(), expected);
+}
+
 #[test]
 fn every_check_of_duplex_channels_can_fail() {
-    const SERVE: [(&str, &str); 3] = [
-        (
-            "Given",
-            "the 'server' process creates immutable duplex channel 'c' with default config",
-        ),
-        ("Given", "the 'server' process starts echo handler"),
-        (
-            "When",
-            "the 'client' process creates duplex channel client 'c'",
-        ),
-    ];
     let expect = |steps: &[(&str, &str)], expected: &str| {
-        expect_failure(&[&SERVE, steps].concat(), expected);
+        expect_channel_failure("starts echo handler", steps, expected);
     };
     let send = (
         "When",
@@ -441,5 +473,163 @@ fn every_check_of_duplex_channels_can_fail() {
     expect(
         &[("Given", "the 'server' process starts echo handler")],
         "but it runs",
+    );
+}
+
+/// As [`expect_channel_failure`], for many at once: some take the patience of a step.
+fn expect_channel_failures(handler: &str, failures: &[(&[(&str, &str)], &str)]) {
+    std::thread::scope(|scope| {
+        for (steps, expected) in failures {
+            scope.spawn(move || expect_channel_failure(handler, steps, expected));
+        }
+    });
+}
+
+const SEND: (&str, &str) = ("When", "sends request");
+
+#[test]
+fn every_check_of_waits_for_responses_can_fail() {
+    let wait = ("When", "waits for response with timeout '1' second");
+    let death = ("Then", "the 'client' process should detect server death");
+    let thrown = ("Then", "an appropriate exception should be thrown");
+    let dispose = ("Then", "disposes server while '1' response pending");
+    let receive = ("When", "receives '1' responses");
+    let unread = ("When", "does not read responses");
+    let pending = ("When", "attempts to receive pending responses");
+    let exception = ("Then", "should receive exception on pending");
+    let clean = ("Then", "all shared memory should be cleaned up");
+    expect_channel_failures(
+        "starts echo handler",
+        &[
+            (&[SEND, death], "found none"),
+            (&[SEND, wait, death], "found no error, 1 responses"),
+            (&[wait, death], "found no error, 0 responses"),
+            (&[wait, thrown], "responses to be outstanding, found none"),
+            (&[SEND, wait, thrown], "expected 0, found 1"),
+            (&[SEND, receive, unread], "expected 0, found 1"),
+            (&[SEND, pending, exception], "found no error"),
+            (&[SEND, receive, exception], "found none"),
+            (
+                &[SEND, dispose, receive, pending, exception],
+                "responses to be outstanding, found none",
+            ),
+            (&[clean], "_request"),
+            (&[SEND, SEND, dispose], "unread responses"),
+        ],
+    );
+}
+
+#[test]
+fn every_check_of_blocked_responses_can_fail() {
+    let attempts = ("Then", "attempts to send response of '2048' bytes");
+    let read = ("When", "reads one response");
+    let blocked = ("Then", "should block on response write");
+    let unblocked = ("Then", "should unblock and complete write");
+    let same = ("Then", "response should contain same test pattern");
+    expect_channel_failures(
+        "starts handler that doubles request size",
+        &[
+            (&[SEND, attempts], "expected two requests, found one"),
+            (&[SEND, SEND, attempts], "unread responses"),
+            (&[SEND, SEND, blocked], "unread responses"),
+            (&[SEND, SEND, read, read, unblocked], "unread responses"),
+            (&[SEND, same], "expected 1024 bytes, found 2048"),
+        ],
+    );
+    expect_channel_failure("starts echo handler", &[SEND, read], "expected 2048 bytes");
+}
+
+#[test]
+fn every_check_of_requests_written_in_place_can_fail() {
+    let expect = |steps: &[(&str, &str)], expected: &str| {
+        expect_channel_failure("starts echo handler", steps, expected);
+    };
+    let acquire = ("When", "acquires zero-copy request buffer of size '100'");
+    let fill = ("When", "fills buffer with test pattern");
+    let free = ("Then", "no memory allocations in send path");
+    expect(&[fill], "expected a borrowed request");
+    expect(
+        &[("When", "commits request")],
+        "expected a borrowed request",
+    );
+    expect(&[acquire, SEND], "has borrowed memory");
+    expect(&[SEND, free], "found none");
+    expect(
+        &[
+            acquire,
+            ("When", "commits request"),
+            ("Then", "response should contain same test pattern"),
+        ],
+        "byte 0 of 100",
+    );
+}
+
+#[test]
+fn every_check_of_transformed_responses_can_fail() {
+    let expect = |handler: &str, steps: &[(&str, &str)], expected: &str| {
+        expect_channel_failure(handler, steps, expected);
+    };
+    let xor = "starts handler that implements XOR with key '0xFF'";
+    let frame = ("When", "sends '100' byte frame with test pattern");
+    let plain = ("When", "sends request with size '100'");
+    let transformed = ("Then", "response should contain XOR transformed data");
+    let immutable = (
+        "Then",
+        "the server handler receives immutable request frame",
+    );
+    let new = ("Then", "the server handler returns new response data");
+    expect(
+        "starts echo handler",
+        &[frame, transformed],
+        "byte 0 of 100",
+    );
+    expect(xor, &[plain, transformed, immutable], "byte 0 of 100");
+    let zero = "starts handler that implements XOR with key '0x00'";
+    let key = ("Given", zero);
+    expect(xor, &[key], "but it runs");
+    expect("starts echo handler", &[frame, immutable], "found none");
+    expect("starts echo handler", &[frame, new], "found none");
+}
+
+#[test]
+fn every_check_of_a_servers_endurance_can_fail() {
+    let expect = |steps: &[(&str, &str)], expected: &str| {
+        expect_channel_failure(
+            "starts handler with '0' second processing delay",
+            steps,
+            expected,
+        );
+    };
+    let receive = ("When", "receives '1' responses");
+    let complete = ("Then", "completes processing after '1' second");
+    let attempt = ("Then", "attempts to send response");
+    let dead = ("Then", "detects client death when writing");
+    expect(&[SEND, receive, complete], "expected at least 1s");
+    expect(&[attempt], "given a request, found none");
+    expect(&[SEND, receive, dead], "found no report");
+    expect(
+        &[
+            SEND,
+            receive,
+            ("Then", "continues processing other requests"),
+        ],
+        "expected a client's death to have been reported, found none",
+    );
+    expect(
+        &[(
+            "Then",
+            "the 'server' process simulates crash during processing",
+        )],
+        "expected a handler that crashes",
+    );
+    expect(
+        &[
+            SEND,
+            (
+                "Then",
+                "the new server should reuse same channel name successfully",
+            ),
+        ],
+        "expected a new request buffer",
     );
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::correspondence::Correspondence;
 use super::drafting::{Cost, Draft, SentDraft};
+use super::ended_wait::EndedWait;
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::patience::eventually;
 use super::pattern;
-use crate::Error;
 use crate::duplex::{ChannelName, ClientOptions, DuplexClient, DuplexError};
 
 /// How long a step waits for one response.
@@ -19,9 +19,6 @@ const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much longer than its lower bound a measured time may be.
 const TIME_SLACK: Duration = Duration::from_millis(100);
 
-/// How soon the death of the server has to be noticed.
-const DEATH_NOTICED: Duration = Duration::from_millis(200);
-
 /// A client and its history.
 #[derive(Debug)]
 pub struct CallingEnd {
@@ -31,7 +28,7 @@ pub struct CallingEnd {
     first_sent: Option<Instant>,
     total_time: Option<Duration>,
     /// How a wait has ended whose outcome a later step judges.
-    wait: Option<Wait>,
+    wait: Option<EndedWait>,
     /// What the last request has cost that was written in place.
     cost: Option<Cost>,
 }
@@ -42,19 +39,6 @@ enum State {
     Drafting(Draft),
     /// Why there is no client any more.
     Gone(&'static str),
-}
-
-/// A wait for responses that has ended.
-#[derive(Debug)]
-struct Wait {
-    /// How many requests had no response before.
-    outstanding: usize,
-    /// How many responses came.
-    came: usize,
-    /// How it failed; `None` if the time ran out, or if all came that was waited for.
-    error: Option<DuplexError>,
-    /// How long the last response, or the error, was waited for.
-    took: Duration,
 }
 
 impl CallingEnd {
@@ -199,7 +183,7 @@ impl CallingEnd {
         let cost = self.cost.ok_or_else(|| {
             Failure::new("expected a request to have been written in place, found none")
         })?;
-        expect_free(cost)
+        cost.expect_free()
     }
 
     /// Receives one response and compares it with its request; its size.
@@ -265,7 +249,7 @@ impl CallingEnd {
     ///
     /// If there is no client.
     pub fn wait(&mut self, count: usize, timeout: Duration) -> StepOutcome {
-        let mut wait = Wait {
+        let mut wait = EndedWait {
             outstanding: self.correspondence.outstanding(),
             came: 0,
             error: None,
@@ -305,8 +289,7 @@ impl CallingEnd {
     /// If it brought something else, or if no response was outstanding.
     pub fn expect_error_instead_of_response(&self) -> StepOutcome {
         let wait = self.ended_wait()?;
-        wait.expect_outstanding()?;
-        expect_equal("number of responses", 0, wait.came)?;
+        wait.expect_responses(0)?;
         wait.expect_server_death(&self.channel)
     }
 
@@ -318,15 +301,13 @@ impl CallingEnd {
     /// If it brought something else, or if no response was outstanding.
     pub fn expect_error_behind_responses(&self) -> StepOutcome {
         let wait = self.ended_wait()?;
-        wait.expect_outstanding()?;
-        let what = "number of responses before the error";
-        expect_equal(what, wait.outstanding, wait.came)?;
+        wait.expect_responses(wait.outstanding)?;
         self.correspondence.expect_matches()?;
         self.correspondence.expect_one_response_each()?;
         wait.expect_server_death(&self.channel)
     }
 
-    fn ended_wait(&self) -> Result<&Wait, Failure> {
+    fn ended_wait(&self) -> Result<&EndedWait, Failure> {
         let wait = self.wait.as_ref();
         wait.ok_or_else(|| Failure::new("expected a wait for responses to have ended, found none"))
     }
@@ -394,61 +375,6 @@ impl State {
     }
 }
 
-impl Wait {
-    fn expect_outstanding(&self) -> StepOutcome {
-        match self.outstanding {
-            0 => Err(Failure::new(
-                "expected responses to be outstanding, found none",
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn expect_server_death(&self, channel: &ChannelName) -> StepOutcome {
-        let Wait { came, took, .. } = self;
-        let found = match &self.error {
-            Some(error) if is_server_death(channel, error) && *took < DEATH_NOTICED => {
-                return Ok(());
-            }
-            Some(error) => format!("{error} after {took:?}"),
-            None => format!("no error, {came} responses, the last wait {took:?} long"),
-        };
-        Err(Failure::new(format!(
-            "expected the server's death to be noticed within {DEATH_NOTICED:?}, found {found}"
-        )))
-    }
-}
-
-fn is_server_death(channel: &ChannelName, error: &DuplexError) -> bool {
-    match error {
-        DuplexError::Channel(Error::WriterDead { name, .. }) => name == channel.response().as_str(),
-        DuplexError::Channel(Error::ReaderDead { name, .. }) => name == channel.request().as_str(),
-        _ => false,
-    }
-}
-
-fn expect_free(cost: Cost) -> StepOutcome {
-    if !cost.is_counted {
-        return Err(Failure::new(
-            "expected this program's allocations to be counted, but it has not made \
-             CountingAllocator its own",
-        ));
-    }
-    let Cost {
-        borrowing,
-        filling,
-        committing,
-        ..
-    } = cost;
-    if (borrowing, filling, committing) == (0, 0, 0) {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "expected no allocations, found {borrowing} while the request was borrowed, {filling} \
-         while it was filled and {committing} while it was committed"
-    )))
-}
-
 fn expect_time(least: Duration, found: Duration) -> StepOutcome {
     let most = least + TIME_SLACK;
     if (least..most).contains(&found) {
@@ -463,66 +389,11 @@ fn expect_time(least: Duration, found: Duration) -> StepOutcome {
 mod tests {
     use super::*;
 
-    fn channel() -> ChannelName {
-        ChannelName::new("c").unwrap()
-    }
-
-    fn writer_dead(name: &crate::BufferName) -> Option<DuplexError> {
-        Some(DuplexError::Channel(Error::WriterDead {
-            name: name.to_string(),
-            pid: 1,
-        }))
-    }
-
     #[test]
     fn a_time_has_two_bounds() {
         let least = Duration::from_millis(300);
         assert!(expect_time(least, Duration::from_millis(299)).is_err());
         assert!(expect_time(least, least).is_ok());
         assert!(expect_time(least, Duration::from_millis(400)).is_err());
-    }
-
-    #[test]
-    fn the_death_of_the_server_is_an_error_of_its_own_and_seen_soon() {
-        let (channel, soon) = (channel(), DEATH_NOTICED / 2);
-        let check = |error, took| {
-            let wait = Wait {
-                outstanding: 1,
-                came: 0,
-                error,
-                took,
-            };
-            wait.expect_server_death(&channel)
-        };
-        assert_eq!(check(writer_dead(channel.response()), soon), Ok(()));
-        assert!(check(writer_dead(channel.response()), DEATH_NOTICED).is_err());
-        // The writer of requests is this client itself.
-        assert!(check(writer_dead(channel.request()), soon).is_err());
-        assert!(check(None, soon).is_err());
-        let failed = DuplexError::HandlerFailed {
-            channel: channel.to_string(),
-            sequence: 1,
-        };
-        let failure = check(Some(failed), soon).unwrap_err().to_string();
-        assert!(failure.contains("the handler failed"), "{failure}");
-    }
-
-    #[test]
-    fn only_what_is_counted_can_be_free() {
-        let free = Cost {
-            is_counted: true,
-            ..Cost::default()
-        };
-        assert_eq!(expect_free(free), Ok(()));
-        assert!(expect_free(Cost::default()).is_err());
-        for (borrowing, filling, committing) in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
-            let cost = Cost {
-                borrowing,
-                filling,
-                committing,
-                ..free
-            };
-            assert!(expect_free(cost).is_err());
-        }
     }
 }

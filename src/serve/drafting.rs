@@ -48,6 +48,35 @@ pub struct Cost {
     pub committing: u64,
 }
 
+impl Cost {
+    /// Checks that nothing was asked for.
+    ///
+    /// # Errors
+    ///
+    /// If anything was, or if that is not counted in this program.
+    pub fn expect_free(self) -> StepOutcome {
+        if !self.is_counted {
+            return Err(Failure::new(
+                "expected this program's allocations to be counted, but it has not made \
+                 CountingAllocator its own",
+            ));
+        }
+        let Cost {
+            borrowing,
+            filling,
+            committing,
+            ..
+        } = self;
+        if (borrowing, filling, committing) == (0, 0, 0) {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "expected no allocations, found {borrowing} while the request was borrowed, {filling} \
+             while it was filled and {committing} while it was committed"
+        )))
+    }
+}
+
 #[derive(Debug)]
 enum Order {
     Fill,
@@ -231,5 +260,24 @@ mod tests {
         let (_server, client) = pair("refused");
         let failure = Draft::open(client, 2_000_000).unwrap_err().to_string();
         assert!(failure.contains("2000000"), "{failure}");
+    }
+
+    #[test]
+    fn only_what_is_counted_can_be_free() {
+        let free = Cost {
+            is_counted: true,
+            ..Cost::default()
+        };
+        assert_eq!(free.expect_free(), Ok(()));
+        assert!(Cost::default().expect_free().is_err());
+        for (borrowing, filling, committing) in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
+            let cost = Cost {
+                borrowing,
+                filling,
+                committing,
+                ..free
+            };
+            assert!(cost.expect_free().is_err());
+        }
     }
 }

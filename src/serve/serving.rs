@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::diary::{Answer, Call, Diary};
 use super::failure::{Failure, StepOutcome, expect_equal};
-use super::handling::{Answer, Call, Diary, Handling, Making, Report, Task};
+use super::handling::{Handling, Task};
 use super::patience::eventually;
 use super::pattern;
 use super::segment::{BufferFiles, Field, HEADER, RawHeader, RawSegment};
@@ -16,9 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long an answer has to be waiting to be called blocked.
 const BLOCKED: Duration = Duration::from_millis(50);
-
-/// How much longer than it says a handler may take.
-const PROCESSING_SLACK: Duration = Duration::from_secs(1);
 
 /// Size of a pool of handlers.
 const POOL: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
@@ -63,6 +61,11 @@ impl ServingEnd {
         }
     }
 
+    /// What has happened in it.
+    pub fn diary(&self) -> &Diary {
+        &self.diary
+    }
+
     /// The channel.
     pub fn channel(&self) -> &ChannelName {
         &self.channel
@@ -103,7 +106,12 @@ impl ServingEnd {
         ))
     }
 
-    fn expect_running(&self) -> StepOutcome {
+    /// Checks that the server runs.
+    ///
+    /// # Errors
+    ///
+    /// A failure that says what it does instead.
+    pub fn expect_running(&self) -> StepOutcome {
         match &self.state {
             State::Running(server) if server.is_running() => Ok(()),
             _ => Err(self.failure("to run")),
@@ -130,8 +138,8 @@ impl ServingEnd {
         })
     }
 
-    /// Waits until the handler has an answer ready, of this size if one is given, to a request
-    /// that came after others.
+    /// Waits until the handler has an answer of this size that is not in the response buffer, while
+    /// those before it are.
     ///
     /// # Errors
     ///
@@ -160,7 +168,7 @@ impl ServingEnd {
             // Only now: it has not got away meanwhile.
             self.waiting_answer()
         })?;
-        self.expect_no_reports()
+        self.diary.expect_no_reports()
     }
 
     /// The handler's last answer, which is not in the response buffer while all before it are.
@@ -173,7 +181,7 @@ impl ServingEnd {
         if before.is_empty() {
             return Err(Failure::new("expected two requests, found one"));
         }
-        let expected: Vec<_> = before.iter().filter_map(header).collect();
+        let expected: Vec<_> = before.iter().filter_map(Call::answer_header).collect();
         self.expect_unread_responses(&expected)?;
         Ok(last.expect_answer()?.clone())
     }
@@ -187,9 +195,9 @@ impl ServingEnd {
         eventually(PATIENCE, || {
             self.expect_running()?;
             let last = self.diary.last_call()?;
-            self.expect_unread_responses(header(&last).as_slice())
+            self.expect_unread_responses(last.answer_header().as_slice())
         })?;
-        self.expect_no_reports()
+        self.diary.expect_no_reports()
     }
 
     fn expect_unread_responses(&self, expected: &[RawHeader]) -> StepOutcome {
@@ -202,18 +210,6 @@ impl ServingEnd {
         }
     }
 
-    fn expect_no_reports(&self) -> StepOutcome {
-        let reports = self.diary.reports();
-        match reports.first() {
-            None => Ok(()),
-            Some(report) => Err(Failure::new(format!(
-                "expected no errors of the server, found {}: {}",
-                reports.len(),
-                report.message
-            ))),
-        }
-    }
-
     /// Checks that the handler found the request as it was sent, and left it so: it still stands
     /// like that in the request buffer.
     ///
@@ -221,7 +217,7 @@ impl ServingEnd {
     ///
     /// A failure that names the first byte that differs.
     pub fn expect_request_unchanged(&self) -> StepOutcome {
-        let (sequence, making) = self.last_making()?;
+        let (sequence, making) = self.diary.last_making()?;
         making.expect_request_unchanged(sequence)?;
         let found = last_read(self.channel.request(), making.found.len())?;
         pattern::compare("request, in its buffer", &making.found, &found)
@@ -233,19 +229,10 @@ impl ServingEnd {
     ///
     /// If it is not.
     pub fn expect_answer_new(&self) -> StepOutcome {
-        let (_, making) = self.last_making()?;
+        let (_, making) = self.diary.last_making()?;
         making.expect_answer_new()?;
         let found = last_read(self.channel.response(), making.answer.len())?;
         pattern::compare("answer, in its buffer", &making.answer, &found)
-    }
-
-    fn last_making(&self) -> Result<(u64, Making), Failure> {
-        let call = self.diary.last_call()?;
-        let making = call.answer.and_then(|answer| answer.made_of);
-        let making = making.ok_or_else(|| {
-            Failure::new("expected an answer made of the request's bytes, found none")
-        })?;
-        Ok((call.sequence, making))
     }
 
     /// Waits until the handler has an answer, and compares the time that it took with `least`, and
@@ -255,11 +242,10 @@ impl ServingEnd {
     ///
     /// If there is no answer in time, or if it was there earlier or later.
     pub fn expect_processing(&self, least: Duration) -> StepOutcome {
-        let took = eventually(least + PATIENCE, || {
-            let call = self.diary.last_call()?;
-            Ok(call.expect_answer()?.since - call.began)
+        eventually(least + PATIENCE, || {
+            self.diary.last_call()?.expect_answer().map(drop)
         })?;
-        expect_processing_time(least, took)
+        self.diary.expect_processing(least)
     }
 
     /// Waits until it is known what came of sending the last answer: it is in the response buffer,
@@ -272,82 +258,11 @@ impl ServingEnd {
         eventually(PATIENCE, || {
             let last = self.diary.last_call()?;
             last.expect_answer()?;
-            match self.report_on_last_call() {
+            match self.diary.report_on_last_call() {
                 Some(_) => Ok(()),
-                None => self.expect_unread_responses(header(&last).as_slice()),
+                None => self.expect_unread_responses(last.answer_header().as_slice()),
             }
         })
-    }
-
-    /// Checks that the last answer could not be sent because the client had gone.
-    ///
-    /// # Errors
-    ///
-    /// If the server has reported nothing of that, or something else.
-    pub fn expect_client_death(&self) -> StepOutcome {
-        let report = self.report_on_last_call().ok_or_else(|| {
-            Failure::new("expected the server to report the client's death, found no report")
-        })?;
-        match report.is_client_gone {
-            true => Ok(()),
-            false => Err(Failure::new(format!(
-                "expected the server to report the client's death, found: {}",
-                report.message
-            ))),
-        }
-    }
-
-    fn report_on_last_call(&self) -> Option<Report> {
-        let last = self.diary.reports().pop()?;
-        (last.calls_before == self.diary.calls().len()).then_some(last)
-    }
-
-    /// Whether a request has come since the death of a client.
-    ///
-    /// # Errors
-    ///
-    /// If no client has died.
-    pub fn has_been_asked_since_death(&self) -> Result<bool, Failure> {
-        Ok(self.diary.calls().len() > self.calls_before_death()?)
-    }
-
-    /// Checks that a request was answered that came after the death of a client, from another one.
-    ///
-    /// # Errors
-    ///
-    /// If there was none, or it was not answered, or no client has died.
-    pub fn expect_answer_since_death(&self) -> StepOutcome {
-        self.expect_running()?;
-        let dead = self.calls_before_death()?;
-        let last = self.diary.last_call()?;
-        expect_equal(
-            "sequence number of another client's request",
-            1,
-            last.sequence,
-        )?;
-        last.expect_answer()?;
-        let (calls, reports) = (self.diary.calls().len(), self.diary.reports());
-        if calls <= dead {
-            return Err(Failure::new(format!(
-                "expected more requests than the {dead} before a client's death, found {calls}"
-            )));
-        }
-        match reports.iter().find(|report| report.calls_before > dead) {
-            None => Ok(()),
-            Some(report) => Err(Failure::new(format!(
-                "expected no error since the client's death, found: {}",
-                report.message
-            ))),
-        }
-    }
-
-    fn calls_before_death(&self) -> Result<usize, Failure> {
-        let reports = self.diary.reports();
-        let death = reports.iter().find(|report| report.is_client_gone);
-        let death = death.ok_or_else(|| {
-            Failure::new("expected a client's death to have been reported, found none")
-        })?;
-        Ok(death.calls_before)
     }
 
     /// Disposes of the server once it has answered everything and so many answers are unread.
@@ -356,12 +271,12 @@ impl ServingEnd {
     ///
     /// If that does not come about, or the server does not run.
     pub fn dispose(&mut self, pending: usize) -> StepOutcome {
+        self.expect_running()?;
         eventually(PATIENCE, || {
-            self.expect_running()?;
             let requests = RawSegment::open(self.channel.request())?.unread()?;
             expect_equal("number of requests that wait", 0, requests.len())?;
             let calls = self.diary.calls();
-            let answered: Vec<_> = calls.iter().filter_map(header).collect();
+            let answered: Vec<_> = calls.iter().filter_map(Call::answer_header).collect();
             let first = answered.len().checked_sub(pending);
             let expected = first.map_or(answered.as_slice(), |first| &answered[first..]);
             expect_equal(
@@ -411,26 +326,6 @@ impl ServingEnd {
     }
 }
 
-impl Call {
-    fn expect_answer(&self) -> Result<&Answer, Failure> {
-        let sequence = self.sequence;
-        self.answer.as_ref().ok_or_else(|| {
-            Failure::new(format!(
-                "expected an answer to request {sequence}, found none yet"
-            ))
-        })
-    }
-}
-
-/// The header of the answer to a request, once there is one.
-fn header(call: &Call) -> Option<RawHeader> {
-    let answer = call.answer.as_ref()?;
-    Some(RawHeader {
-        size: answer.size as u64,
-        sequence: call.sequence,
-    })
-}
-
 /// The data of the frame last read from a buffer, if that had this length: nothing has overwritten
 /// it yet.
 fn last_read(buffer: &BufferName, length: usize) -> Result<Vec<u8>, Failure> {
@@ -444,16 +339,6 @@ fn last_read(buffer: &BufferName, length: usize) -> Result<Vec<u8>, Failure> {
     let header = segment.header_at(start)?;
     expect_equal("size of the frame last read", length as u64, header.size)?;
     Ok(segment.payload(start + HEADER, length)?)
-}
-
-fn expect_processing_time(least: Duration, found: Duration) -> StepOutcome {
-    let most = least + PROCESSING_SLACK;
-    if (least..most).contains(&found) {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "processing: expected at least {least:?} and under {most:?}, found {found:?}"
-    )))
 }
 
 /// Checks that nothing is left of a channel.
@@ -485,5 +370,70 @@ pub fn processing_mode(name: &str) -> Result<ProcessingMode, Failure> {
         _ => Err(Failure::new(format!(
             "processing mode '{name}': expected SingleThread or ThreadPool"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Writer;
+
+    fn planned(test: &str) -> ServingEnd {
+        let name = format!("serve-serving-{test}-{}", std::process::id());
+        ServingEnd::plan(ChannelName::new(name).unwrap(), ServerOptions::default())
+    }
+
+    #[test]
+    fn a_server_has_one_handler() {
+        let mut serving = planned("handler");
+        assert!(serving.expect_running().is_err());
+        serving.start(Task::Echo, Duration::ZERO).unwrap();
+        serving.expect_running().unwrap();
+        let failure = serving.start(Task::Echo, Duration::ZERO).unwrap_err();
+        assert!(failure.to_string().contains("but it runs"), "{failure}");
+        assert!(serving.await_crash().is_err(), "it is none that crashes");
+        serving.state = State::Disposed;
+        let failure = serving.expect_running().unwrap_err().to_string();
+        assert!(failure.contains("disposed of"), "{failure}");
+        assert!(serving.dispose(0).is_err());
+    }
+
+    #[test]
+    fn a_name_is_usable_as_long_as_nobody_uses_it() {
+        let (mut serving, other) = (planned("usable"), planned("usable"));
+        serving.expect_name_usable().unwrap();
+        expect_cleaned_up(serving.channel()).unwrap();
+        serving.start(Task::Echo, Duration::ZERO).unwrap();
+        serving.expect_name_usable().unwrap();
+        assert!(other.expect_name_usable().is_err());
+        let failure = expect_cleaned_up(serving.channel()).unwrap_err();
+        assert!(failure.to_string().contains("_request"), "{failure}");
+        let mut writer = Writer::connect(serving.channel().request(), PATIENCE).unwrap();
+        writer.write(b"old").unwrap();
+        assert!(serving.expect_name_usable().is_err(), "it is not new");
+    }
+
+    #[test]
+    fn what_was_read_last_still_stands_in_the_buffer() {
+        let name = format!("serve-serving-last-{}", std::process::id());
+        let name = BufferName::new(name).unwrap();
+        let mut reader = Reader::create(&name, &crate::BufferConfig::new(64, 1024)).unwrap();
+        let mut writer = Writer::connect(&name, Duration::ZERO).unwrap();
+        assert!(last_read(&name, 3).is_err());
+        for data in [b"one", b"two"] {
+            writer.write(data).unwrap();
+            drop(reader.read(PATIENCE).unwrap().unwrap());
+        }
+        writer.write(b"unread").unwrap();
+        assert_eq!(last_read(&name, 3).unwrap(), b"two");
+        assert!(last_read(&name, 6).is_err());
+    }
+
+    #[test]
+    fn modes_have_names() {
+        let mode = |name| processing_mode(name).unwrap();
+        assert_eq!(mode("SingleThread"), ProcessingMode::SingleThread);
+        assert_eq!(mode("ThreadPool"), ProcessingMode::ThreadPool(POOL));
+        assert!(processing_mode("Threads").is_err());
     }
 }

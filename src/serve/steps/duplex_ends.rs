@@ -92,7 +92,11 @@ fn attempts_to_send_response(world: &mut World, role: String) -> StepOutcome {
     regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?detects client death when writing$"
 )]
 fn detects_client_death(world: &mut World, role: String) -> StepOutcome {
-    world.servers.find(&role, None)?.expect_client_death()
+    world
+        .servers
+        .find(&role, None)?
+        .diary()
+        .expect_client_death()
 }
 
 #[then(
@@ -100,12 +104,13 @@ fn detects_client_death(world: &mut World, role: String) -> StepOutcome {
 )]
 fn continues_processing_other_requests(world: &mut World, role: String) -> StepOutcome {
     let serving = world.servers.find(&role, None)?;
-    if !serving.has_been_asked_since_death()? {
+    if !serving.diary().has_been_asked_since_death()? {
         let channel = serving.channel().clone();
         ask_as_another_client(world, &channel)?;
     }
     let serving = world.servers.find(&role, None)?;
-    serving.expect_answer_since_death()
+    serving.expect_running()?;
+    serving.diary().expect_answer_since_death()
 }
 
 /// Asks the server once, if the scenario has no other client that does.
