@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
 use super::failure::Failure;
+
+/// The largest number that Linux gives to a process; a larger one would make another clock's number.
+const MOST: u64 = 1 << 22;
 
 /// A clock that goes only while somebody computes, beside one that always goes.
 #[derive(Debug)]
@@ -31,9 +35,11 @@ impl CpuClock {
     ///
     /// If there is no such process.
     pub fn of_process(pid: u64) -> Result<CpuClock, Failure> {
-        let number = i32::try_from(pid)?;
-        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(number));
         let told = |error| Failure::from(error).while_doing(format!("CPU time of process {pid}"));
+        if pid == 0 || pid > MOST {
+            return Err(told(Errno::ESRCH));
+        }
+        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid as i32));
         Self::start(clock.map_err(told)?)
     }
 
@@ -120,8 +126,9 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_is_named() {
-        let failure = CpuClock::of_process(u64::from(u32::MAX >> 1)).unwrap_err();
-        assert!(failure.to_string().contains("2147483647"), "{failure}");
-        assert!(CpuClock::of_process(u64::MAX).is_err());
+        for pid in [0, MOST, u64::from(u32::MAX >> 1), u64::MAX] {
+            let failure = CpuClock::of_process(pid).unwrap_err().to_string();
+            assert!(failure.contains(&pid.to_string()), "{failure}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What benchmarks have measured, from the step that measures to those that judge and tell.
 
+use std::time::Duration;
+
 use super::activity::{Activity, Idleness};
 use super::barrier::{Compared, Fences};
 use super::latency::Latency;
@@ -23,6 +25,7 @@ pub struct Benchmarks {
     pub compared: Option<Compared>,
     pub signals: Option<Signals>,
     pub rates: Vec<AtRate>,
+    pub writers_pause: Option<Duration>,
     pub utilization: Option<Utilization>,
 }
 

@@ -101,14 +101,15 @@ impl fmt::Display for Signals {
     }
 }
 
-/// Posts at each multiple of the period; how long the posts took.
+/// Posts at each multiple of the period; how long the posts took, going by the median: somebody else
+/// may have had the CPU in the middle of one.
 fn send(
     semaphore: &OwnSemaphore,
     sent: &[AtomicU64],
     begun: Instant,
     period: Duration,
 ) -> Duration {
-    let mut posting = Duration::ZERO;
+    let mut posts = Vec::with_capacity(sent.len());
     for (number, at) in (1..).zip(sent) {
         let due = period * number;
         let early = due.saturating_sub(begun.elapsed() + EARLY);
@@ -121,9 +122,10 @@ fn send(
         let before = begun.elapsed();
         at.store(before.as_nanos() as u64, Ordering::Relaxed);
         semaphore.post();
-        posting += begun.elapsed() - before;
+        posts.push(begun.elapsed() - before);
     }
-    posting
+    let count = posts.len() as u32;
+    Figures::of(posts).map_or(Duration::ZERO, |posts| posts.median() * count)
 }
 
 /// Waits for every signal; its own CPU time, and how long after each post it was awake.

@@ -13,6 +13,9 @@ use crate::serve::segment::{Field, RawSegment};
 /// Bytes of a frame.
 const FRAME: usize = 64 << 10;
 
+/// How long the writer does nothing after each frame.
+pub const PAUSE: Duration = Duration::from_micros(300);
+
 /// How often the ring is looked at.
 const LOOK: Duration = Duration::from_micros(200);
 
@@ -54,13 +57,13 @@ pub struct Utilization {
 }
 
 impl Utilization {
-    /// Writes as fast as can be until the ring has been full for some time, and watches it until it
-    /// has recovered.
+    /// Writes, with a pause after each frame, until the ring has been full for some time, and
+    /// watches it until it has recovered.
     ///
     /// # Errors
     ///
     /// If it does not fill up, or does not recover.
-    pub fn monitor(writer: &mut Writer) -> Result<Utilization, Failure> {
+    pub fn monitor(writer: &mut Writer, pause: Duration) -> Result<Utilization, Failure> {
         let raw = RawSegment::open(writer.name())?;
         let (begun, stop) = (Instant::now(), AtomicBool::new(false));
         let (samples, writes) = std::thread::scope(|scope| {
@@ -70,7 +73,7 @@ impl Utilization {
                 watched
             };
             let watcher = std::thread::Builder::new().spawn_scoped(scope, watching)?;
-            let writes = write_until(writer, begun, &stop);
+            let writes = write_until(writer, pause, begun, &stop);
             std::io::Result::Ok((watcher.join(), writes))
         })?;
         let samples = samples.map_err(|_| Failure::new("the watching thread panicked"))?;
@@ -207,6 +210,7 @@ fn mean<'a>(writes: impl Iterator<Item = &'a Write>) -> Result<Duration, Failure
 
 fn write_until(
     writer: &mut Writer,
+    pause: Duration,
     begun: Instant,
     stop: &AtomicBool,
 ) -> Result<Vec<Write>, Failure> {
@@ -217,6 +221,7 @@ fn write_until(
         writer.write(stock.sequenced(FRAME, writer.next_sequence()))?;
         let took = begun.elapsed() - at;
         writes.push(Write { at, took });
+        std::thread::sleep(pause);
     }
     Ok(writes)
 }

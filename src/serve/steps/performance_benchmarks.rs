@@ -12,7 +12,7 @@ use crate::serve::benchmark::limits::{self, Limits};
 use crate::serve::benchmark::results::{all_measured, attach, measured};
 use crate::serve::benchmark::signal::Signals;
 use crate::serve::benchmark::throughput::{self, Throughput};
-use crate::serve::benchmark::utilization::Utilization;
+use crate::serve::benchmark::utilization::{self, Utilization};
 use crate::serve::benchmark::wrap::{self, Lane, Wrapping};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::scale::Scale;
@@ -230,33 +230,34 @@ fn report_signals(world: &mut World) -> StepOutcome {
     report(world, &told)
 }
 
-/// That it is faster is found when both are at work.
+/// That it is faster than the reader is found when both are at work.
 #[given(regex = r"^(?:the '([^']+)' process )?is configured to be faster than reader$")]
 fn is_configured_to_be_faster(world: &mut World, role: String) -> StepOutcome {
-    let writer = world.writers.find(&role, None)?.writer()?;
-    writer.set_write_timeout(Duration::from_secs(10));
+    world.writers.find(&role, None)?.writer()?;
+    world.benchmarks.writers_pause = Some(utilization::PAUSE);
     Ok(())
 }
 
 #[when(regex = r"^(?:the '([^']+)' process )?monitor buffer utilization over time$")]
 fn monitor_utilization(world: &mut World, role: String) -> StepOutcome {
+    let pause = *measured("the writer's pace", &mut world.benchmarks.writers_pause)?;
     let writer = world.writers.find(&role, None)?.writer()?;
-    world.benchmarks.utilization = Some(Utilization::monitor(writer)?);
+    world.benchmarks.utilization = Some(Utilization::monitor(writer, pause)?);
     Ok(())
 }
 
 #[then(regex = r"^verify degradation detection at '(\d+)%'$")]
 fn verify_degradation_detection(world: &mut World, percent: f64) -> StepOutcome {
-    utilization(world)?.expect_detection(percent)
+    watched(world)?.expect_detection(percent)
 }
 
-fn utilization(world: &mut World) -> Result<&mut Utilization, Failure> {
+fn watched(world: &mut World) -> Result<&mut Utilization, Failure> {
     measured("utilization", &mut world.benchmarks.utilization)
 }
 
 #[then(regex = r"^report time to degradation$")]
 fn report_time_to_degradation(world: &mut World) -> StepOutcome {
-    let found = utilization(world)?;
+    let found = watched(world)?;
     let time = found.time_to_degradation()?;
     let told = format!("{found}\ndegraded (80 % in use) after {time:.1?}");
     report(world, &[told])
@@ -264,7 +265,7 @@ fn report_time_to_degradation(world: &mut World) -> StepOutcome {
 
 #[then(regex = r"^report recovery time$")]
 fn report_recovery_time(world: &mut World) -> StepOutcome {
-    let time = utilization(world)?.recovery_time()?;
+    let time = watched(world)?.recovery_time()?;
     attach(&format!(
         "recovered (less than 50 % in use) {time:.1?} after the last write"
     ));
