@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use zerobuffer::serve;
 
 /// Executes the steps of interop scenarios, told by an orchestrator over JSON-RPC 2.0 on standard
@@ -17,6 +17,19 @@ struct Arguments {
     /// How long a step may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     step_timeout: Duration,
+    #[command(subcommand)]
+    errand: Option<Errand>,
+}
+
+/// What a step server starts itself again for, where a step needs one more process.
+#[derive(Debug, Subcommand)]
+enum Errand {
+    /// Attach to a buffer once as its writer, and tell what came of it
+    #[command(name = serve::second_writer::CONNECT_ONCE, hide = true)]
+    ConnectOnce {
+        /// The buffer
+        buffer: String,
+    },
 }
 
 const EXAMPLES: &str = r#"Environment:
@@ -45,6 +58,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Errand::ConnectOnce { buffer }) = &arguments.errand {
+        return serve::second_writer::connect_once(buffer);
+    }
     serve::run(&serve::Options {
         step_timeout: arguments.step_timeout,
     })

@@ -10,27 +10,39 @@
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
 pub mod attempt;
+pub mod background;
 pub mod calling;
 pub mod definitions;
 pub mod executor;
 pub mod failure;
+pub mod filling;
+pub mod findings;
+pub mod free_space;
 pub mod held;
+pub mod history;
 mod lending;
 pub mod logs;
 pub mod methods;
 pub mod naming;
 pub mod pattern;
+pub mod race;
 pub mod reading;
 pub mod registry;
+pub mod ring_state;
+pub mod second_writer;
 pub mod segment;
 pub mod serving;
 pub mod session;
+pub mod stale;
 pub mod stdio;
 mod steps;
 #[cfg(test)]
 mod test_steps;
+pub mod trial;
+pub mod waiting;
 pub mod worker;
 pub mod world;
 pub mod writing;
+pub mod written;
 
 pub use session::{Options, run};

@@ -10,10 +10,12 @@ use std::time::Duration;
 use super::attempt::Attempts;
 use super::calling::CallingEnd;
 use super::failure::Failure;
+use super::findings::Findings;
 use super::held::Held;
 use super::naming::RunId;
 use super::reading::ReadingEnd;
 use super::registry::Registry;
+use super::segment::RawSegment;
 use super::serving::ServingEnd;
 use super::writing::WritingEnd;
 use crate::duplex::ChannelName;
@@ -36,6 +38,8 @@ pub struct World {
     pub clients: Held<CallingEnd>,
     /// What came of what steps attempted.
     pub attempts: Attempts,
+    /// What steps found out otherwise.
+    pub findings: Findings,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
     pub context: StringMap,
     #[cfg(test)]
@@ -53,6 +57,7 @@ impl World {
             servers: Held::new("server"),
             clients: Held::new("client"),
             attempts: Attempts::default(),
+            findings: Findings::default(),
             context: StringMap::new(),
             #[cfg(test)]
             witness: None,
@@ -111,6 +116,33 @@ impl World {
         let writer = Writer::connect(&name, timeout)?;
         self.writers.add(role, buffer, WritingEnd::new(writer));
         Ok(())
+    }
+
+    /// The buffer that a step is about which names none: the one last written, or else read, by a
+    /// process of this role.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn buffer_in_use(&mut self, role: &str) -> Result<BufferName, Failure> {
+        if let Ok(writing) = self.writers.find(role, None) {
+            return Ok(writing.buffer().clone());
+        }
+        Ok(self.readers.find(role, None)?.buffer().clone())
+    }
+
+    /// The segment of [`buffer_in_use`](Self::buffer_in_use), from outside.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn segment_in_use(&mut self, role: &str) -> Result<RawSegment, Failure> {
+        RawSegment::open(&self.buffer_in_use(role)?)
+    }
+
+    /// Whether an orchestrator has given this run its id.
+    pub fn is_orchestrated(&self) -> bool {
+        self.run.is_given()
     }
 
     /// Where everything is noted that this World makes.
