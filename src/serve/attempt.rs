@@ -122,6 +122,22 @@ impl Attempts {
         })
     }
 
+    /// Checks that the last attempt at `operation` succeeded.
+    ///
+    /// # Errors
+    ///
+    /// If there was none, or how it failed.
+    pub fn expect_success(&self, operation: Operation) -> StepOutcome {
+        match &self.last(operation)?.error {
+            None => Ok(()),
+            Some(error) => {
+                let words = operation.words();
+                let message = format!("expected {words} to succeed, but it failed: {error}");
+                Err(Failure::new(message))
+            }
+        }
+    }
+
     /// How the last attempt at `operation` failed.
     ///
     /// # Errors
@@ -138,7 +154,9 @@ impl Attempts {
 /// That an attempt failed with another error than the `expected` one.
 pub fn another_error(expected: &str, found: &Error) -> Failure {
     let kind = kind_of(found);
-    Failure::new(format!("expected the error {expected}, found {kind}: {found}"))
+    Failure::new(format!(
+        "expected the error {expected}, found {kind}: {found}"
+    ))
 }
 
 /// What kind of error it is: the name of its case.
@@ -168,8 +186,10 @@ mod tests {
             Ok(Error::InvalidName { .. })
         ));
         assert!(attempts.error(Operation::Read).is_err());
+        assert!(attempts.expect_success(Operation::Create).is_err());
         let done = attempts.note(Operation::Create, Duration::ZERO, Ok(7));
         assert_eq!(done, Some(7));
+        attempts.expect_success(Operation::Create).unwrap();
         let failure = attempts.error(Operation::Create).unwrap_err().to_string();
         assert_eq!(
             failure,

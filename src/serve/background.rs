@@ -43,9 +43,21 @@ pub enum Job {
     One(Vec<u8>),
 }
 
+impl Job {
+    /// Bytes of each frame.
+    fn size(&self) -> usize {
+        match self {
+            Job::Frames { size, .. } | Job::Endless { size } => *size,
+            Job::One(data) => data.len(),
+        }
+    }
+}
+
 /// How far the writing is.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
+    /// Bytes of each frame.
+    pub size: usize,
     /// The sequence number of the last frame written; 0 before the first.
     pub last: u64,
     /// How long each write took, from the first on that found no room.
@@ -113,7 +125,10 @@ impl Background {
     /// Those of the system, when threads run out.
     pub fn start(writer: Writer, job: Job) -> Result<Self, Failure> {
         let stop = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Mutex::new(Progress::default()));
+        let shared = Arc::new(Mutex::new(Progress {
+            size: job.size(),
+            ..Progress::default()
+        }));
         let is_endless = matches!(job, Job::Endless { .. });
         let scribe = Scribe {
             writer,

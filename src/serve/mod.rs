@@ -11,6 +11,7 @@
 
 pub mod attempt;
 pub mod background;
+pub mod broken_header;
 pub mod calling;
 pub mod definitions;
 pub mod executor;

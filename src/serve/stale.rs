@@ -71,7 +71,9 @@ impl StaleBuffer {
             )));
         }
         if self.was_locked {
-            return Err(Failure::new("expected a lock that nobody held, found it held"));
+            return Err(Failure::new(
+                "expected a lock that nobody held, found it held",
+            ));
         }
         match self.owner {
             Some((pid, false)) if pid != 0 => Ok(()),

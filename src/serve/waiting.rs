@@ -99,7 +99,9 @@ impl WaitingRead {
     }
 
     fn is_finished(&self) -> bool {
-        self.threads.as_ref().is_none_or(|(read, _)| read.is_finished())
+        self.threads
+            .as_ref()
+            .is_none_or(|(read, _)| read.is_finished())
     }
 
     /// Waits for its end. A panic of the read goes on here.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attempt::another_error;
 use super::background::{Background, Job, Progress};
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::lending::OpenLoan;
@@ -22,6 +23,8 @@ pub struct WritingEnd {
     last: Option<Written>,
     /// How far writing in the background came that is over.
     progress: Option<Progress>,
+    /// The size that steps call large.
+    large: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,7 @@ impl WritingEnd {
             state: State::Ready(Box::new(writer)),
             last: None,
             progress: None,
+            large: None,
         }
     }
 
@@ -151,6 +155,37 @@ impl WritingEnd {
         last.ok_or_else(|| Failure::new("expected a frame to have been written, found none"))
     }
 
+    /// Sets what [`large`](Self::large) frames are, in bytes.
+    pub fn set_large(&mut self, size: usize) {
+        self.large = Some(size);
+    }
+
+    /// The size of a large frame.
+    ///
+    /// # Errors
+    ///
+    /// If no step has said what is large.
+    pub fn large(&self) -> Result<usize, Failure> {
+        let unknown = || Failure::new("expected a large frame to have been written, found none");
+        self.large.ok_or_else(unknown)
+    }
+
+    /// Writes until the reader's death is noticed.
+    ///
+    /// # Errors
+    ///
+    /// If writing ends otherwise.
+    pub fn write_until_reader_death(&mut self) -> StepOutcome {
+        loop {
+            let data = self.own_data(pattern::DEFAULT_FRAME_SIZE)?;
+            match self.writer()?.write(&data) {
+                Ok(_) => {}
+                Err(Error::ReaderDead { .. }) => return Ok(()),
+                Err(other) => return Err(another_error("ReaderDead", &other)),
+            }
+        }
+    }
+
     /// Checks that a frame waits for room, has done so for a while, and has changed nothing yet.
     ///
     /// # Errors
@@ -165,7 +200,11 @@ impl WritingEnd {
         };
         frame.background.await_waiting()?;
         let count = RingState::now(&self.buffer)?.written_count;
-        expect_equal("frames and wraps written", frame.before.written_count, count)?;
+        expect_equal(
+            "frames and wraps written",
+            frame.before.written_count,
+            count,
+        )?;
         match frame.background.is_finished() {
             false => Ok(()),
             true => Err(Failure::new("expected the write to wait, but it has ended")),
@@ -377,9 +416,9 @@ impl WritingEnd {
     fn take_back(&mut self, writer: Option<Writer>, outcome: &StepOutcome) {
         self.state = match (writer, outcome) {
             (Some(writer), _) => State::Ready(Box::new(writer)),
-            (None, Ok(())) => State::Gone(
-                "all frames were written in the background, then it was closed".into(),
-            ),
+            (None, Ok(())) => {
+                State::Gone("all frames were written in the background, then it was closed".into())
+            }
             (None, Err(failure)) => {
                 State::Gone(format!("writing in the background failed: {failure}"))
             }

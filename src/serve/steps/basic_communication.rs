@@ -22,6 +22,11 @@ fn the_test_environment_is_initialized(world: &mut World) {
 /// That this process is ready it shows by executing the step; what it needs is looked for.
 #[given(regex = r"^all processes are ready$")]
 fn all_processes_are_ready(_: &mut World) -> StepOutcome {
+    expect_environment()
+}
+
+/// Checks that there is what every buffer needs.
+pub fn expect_environment() -> StepOutcome {
     access("/dev/shm", AccessFlags::W_OK | AccessFlags::X_OK)
         .map_err(|error| Failure::from(error).while_doing("expected /dev/shm to be writable"))
 }

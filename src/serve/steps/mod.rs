@@ -5,5 +5,11 @@
 //! other languages know them to the letter. A step that promises a check fails when there is
 //! nothing to check.
 
+mod advanced_error_handling;
 mod basic_communication;
+mod corruption;
 mod duplex_channel;
+mod edge_cases;
+mod error_handling;
+mod process_lifecycle;
+mod synchronization;
