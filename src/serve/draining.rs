@@ -40,13 +40,15 @@ impl Draining {
     ///
     /// When threads run out.
     pub fn start(mut reading: ReadingEnd, pause: Duration) -> Result<Draining, Failure> {
-        let buffer = reading.reader().name().clone();
+        let buffer = reading.buffer().clone();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("background-reader".into())
             .spawn(move || {
-                let drained = drain(reading.reader(), pause, &stopped);
+                let drained = reading
+                    .reader()
+                    .and_then(|reader| drain(reader, pause, &stopped));
                 if let Err(failure) = &drained {
                     tracing::error!("reading in the background: {failure}");
                 }

@@ -12,11 +12,13 @@ use super::benchmark::Benchmarks;
 use super::calling::CallingEnd;
 use super::draining::Draining;
 use super::failure::Failure;
+use super::findings::Findings;
 use super::held::Held;
 use super::naming::RunId;
 use super::observing::Observations;
 use super::reading::ReadingEnd;
 use super::registry::Registry;
+use super::segment::RawSegment;
 use super::serving::ServingEnd;
 use super::writing::WritingEnd;
 use crate::duplex::ChannelName;
@@ -45,6 +47,8 @@ pub struct World {
     pub observations: Option<Observations>,
     /// What benchmarks have measured.
     pub benchmarks: Benchmarks,
+    /// What steps found out otherwise.
+    pub findings: Findings,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
     pub context: StringMap,
     #[cfg(test)]
@@ -65,6 +69,7 @@ impl World {
             attempts: Attempts::default(),
             observations: None,
             benchmarks: Benchmarks::default(),
+            findings: Findings::default(),
             context: StringMap::new(),
             #[cfg(test)]
             witness: None,
@@ -144,6 +149,33 @@ impl World {
     pub fn note_client(&self, channel: &ChannelName) {
         self.registry.note_reader(channel.response());
         self.registry.note_writer(channel.request());
+    }
+
+    /// The buffer that a step is about which names none: the one last written, or else read, by a
+    /// process of this role.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn buffer_in_use(&mut self, role: &str) -> Result<BufferName, Failure> {
+        if let Ok(writing) = self.writers.find(role, None) {
+            return Ok(writing.buffer().clone());
+        }
+        Ok(self.readers.find(role, None)?.buffer().clone())
+    }
+
+    /// The segment of [`buffer_in_use`](Self::buffer_in_use), from outside.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn segment_in_use(&mut self, role: &str) -> Result<RawSegment, Failure> {
+        RawSegment::open(&self.buffer_in_use(role)?)
+    }
+
+    /// Whether an orchestrator has given this run its id.
+    pub fn is_orchestrated(&self) -> bool {
+        self.run.is_given()
     }
 
     /// Where everything is noted that this World makes.

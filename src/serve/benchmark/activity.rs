@@ -83,7 +83,7 @@ impl Idleness {
     pub fn measure(buffer: &BufferName) -> Result<Idleness, Failure> {
         let raw = RawSegment::open(buffer)?;
         let begun = Instant::now();
-        while raw.data_sleepers()? == 0 {
+        while raw.data_waiters()? == 0 {
             if begun.elapsed() > FALLING_ASLEEP {
                 return Err(Failure::new(
                     "expected the reader to be blocked on the data semaphore, found nobody waiting",
@@ -97,7 +97,7 @@ impl Idleness {
         while begun.elapsed() < MEASURED {
             std::thread::sleep(LOOK);
             looks += 1;
-            asleep += u32::from(raw.data_sleepers()? > 0);
+            asleep += u32::from(raw.data_waiters()? > 0);
         }
         Ok(Idleness {
             usage: clock.usage()?,

@@ -84,7 +84,7 @@ fn should_verify_after_each_write(world: &mut World, _role: String, step: &Step)
 fn performs_multiple_read_operations(world: &mut World, role: String) -> StepOutcome {
     loop {
         let reading = world.readers.find(&role, None)?;
-        let raw = RawSegment::open(reading.reader().name())?;
+        let raw = RawSegment::open(reading.buffer())?;
         if raw.used()? == 0 {
             return Ok(());
         }
@@ -196,7 +196,7 @@ fn expect_placed(raw: &RawSegment, frame: Placed) -> StepOutcome {
 }
 
 fn reader_name(world: &mut World, role: &str) -> Result<BufferName, Failure> {
-    Ok(world.readers.find(role, None)?.reader().name().clone())
+    Ok(world.readers.find(role, None)?.buffer().clone())
 }
 
 /// Tells later processes which buffer this is about, as they may never have heard of it.
@@ -326,7 +326,7 @@ fn verify_semaphores_created_as(world: &mut World, data: String, space: String) 
 /// Of the buffers that this process reads, several.
 fn created_names(world: &mut World) -> Result<Vec<BufferName>, Failure> {
     let readers = world.readers.iter_mut();
-    let names: Vec<_> = readers.map(|r| r.reader().name().clone()).collect();
+    let names: Vec<_> = readers.map(|r| r.buffer().clone()).collect();
     if names.len() < 2 {
         let found = names.len();
         return Err(Failure::new(format!(
