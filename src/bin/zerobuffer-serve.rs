@@ -17,6 +17,10 @@ struct Arguments {
     /// How long a step may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     step_timeout: Duration,
+
+    /// What this process does instead, for a step of another one
+    #[command(subcommand)]
+    errand: Option<serve::Errand>,
 }
 
 const EXAMPLES: &str = r#"Environment:
@@ -45,6 +49,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(errand) = arguments.errand {
+        return errand.run();
+    }
     serve::run(&serve::Options {
         step_timeout: arguments.step_timeout,
     })

@@ -44,17 +44,30 @@ impl<T> Held<T> {
     ///
     /// A failure that says which are there.
     pub fn find(&mut self, role: &str, name: Option<&str>) -> Result<&mut T, Failure> {
+        let item = self.remove(role, name)?;
+        self.items.push(item);
+        let last = self.items.len() - 1;
+        Ok(&mut self.items[last].thing)
+    }
+
+    /// As [`find`](Self::find), no longer held.
+    ///
+    /// # Errors
+    ///
+    /// A failure that says which are there.
+    pub fn take(&mut self, role: &str, name: Option<&str>) -> Result<T, Failure> {
+        Ok(self.remove(role, name)?.thing)
+    }
+
+    fn remove(&mut self, role: &str, name: Option<&str>) -> Result<Item<T>, Failure> {
         let found = self.items.iter().rposition(|item| {
             (role.is_empty() || item.role.is_empty() || item.role == role)
                 && name.is_none_or(|name| item.name == name)
         });
-        let Some(index) = found else {
-            return Err(self.nothing_found(role, name));
-        };
-        let item = self.items.remove(index);
-        self.items.push(item);
-        let last = self.items.len() - 1;
-        Ok(&mut self.items[last].thing)
+        match found {
+            Some(index) => Ok(self.items.remove(index)),
+            None => Err(self.nothing_found(role, name)),
+        }
     }
 
     /// Lets go of all.
@@ -105,6 +118,16 @@ mod tests {
         let mut held = Held::new("writer");
         held.add("", "a", 1);
         assert_eq!(held.find("writer", None), Ok(&mut 1));
+    }
+
+    #[test]
+    fn what_is_taken_is_no_longer_there() {
+        let mut held = Held::new("writer");
+        held.add("writer", "a", 1);
+        held.add("writer", "b", 2);
+        assert_eq!(held.take("writer", Some("a")), Ok(1));
+        assert_eq!(held.take("", None), Ok(2));
+        assert!(held.take("", None).is_err());
     }
 
     #[test]

@@ -7,14 +7,24 @@
 //! feature file; what they hold is in [`reading`], [`writing`], [`serving`] and [`calling`]. What a step
 //! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside.
 //!
+//! What strains the machine is kept in [`strain`]: a [`census`] of what a process holds, creations that
+//! a [`hindrance`] lets fail, a [`crowd`] that fills shared memory, [`cycle`]s of making and removing,
+//! [`endurance`]. A process that no step names runs an [`errand`].
+//!
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
 pub mod attempt;
 pub mod calling;
+pub mod census;
+pub mod crowd;
+pub mod cycle;
 pub mod definitions;
+pub mod endurance;
+pub mod errand;
 pub mod executor;
 pub mod failure;
 pub mod held;
+pub mod hindrance;
 mod lending;
 pub mod logs;
 pub mod methods;
@@ -22,15 +32,20 @@ pub mod naming;
 pub mod pattern;
 pub mod reading;
 pub mod registry;
+pub mod relic;
 pub mod segment;
 pub mod serving;
 pub mod session;
 pub mod stdio;
 mod steps;
+pub mod strain;
+pub mod structure;
+pub mod task;
 #[cfg(test)]
 mod test_steps;
 pub mod worker;
 pub mod world;
 pub mod writing;
 
+pub use errand::Errand;
 pub use session::{Options, run};

@@ -85,6 +85,11 @@ impl ReadingEnd {
         &mut self.reader
     }
 
+    /// The reader alone: the history ends.
+    pub fn into_reader(self) -> Reader {
+        self.reader
+    }
+
     /// Reads the next frame and keeps its memory until [`release`](Self::release) or the next
     /// read.
     ///

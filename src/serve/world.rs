@@ -14,7 +14,11 @@ use super::held::Held;
 use super::naming::RunId;
 use super::reading::ReadingEnd;
 use super::registry::Registry;
+use super::relic::Relics;
+use super::segment::BufferFiles;
 use super::serving::ServingEnd;
+use super::strain::Strain;
+use super::structure::Structures;
 use super::writing::WritingEnd;
 use crate::duplex::ChannelName;
 use crate::rpc::message::StringMap;
@@ -36,6 +40,14 @@ pub struct World {
     pub clients: Held<CallingEnd>,
     /// What came of what steps attempted.
     pub attempts: Attempts,
+    /// How the machine is strained.
+    pub strain: Strain,
+    /// Structures of many fields that cross.
+    pub structures: Structures,
+    /// What was left of a buffer that is made anew.
+    pub relics: Option<Relics>,
+    /// Files that were seen, and should be gone later.
+    pub seen: Vec<BufferFiles>,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
     pub context: StringMap,
     #[cfg(test)]
@@ -53,6 +65,10 @@ impl World {
             servers: Held::new("server"),
             clients: Held::new("client"),
             attempts: Attempts::default(),
+            strain: Strain::default(),
+            structures: Structures::default(),
+            relics: None,
+            seen: Vec::new(),
             context: StringMap::new(),
             #[cfg(test)]
             witness: None,
@@ -62,6 +78,11 @@ impl World {
     /// A World without an orchestrator.
     fn standalone() -> Self {
         Self::for_run(RunId::new(None), Arc::default())
+    }
+
+    /// What is in all names of this run, and in no others.
+    pub fn mark(&self) -> String {
+        self.run.apply("")
     }
 
     /// The buffer that a step calls `name`.
@@ -120,6 +141,8 @@ impl World {
 
     /// Releases everything, as if the scenario began anew.
     pub fn release(&mut self) {
+        self.strain = Strain::default();
+        self.structures = Structures::default();
         self.clients.clear();
         self.servers.clear();
         self.writers.clear();

@@ -7,3 +7,8 @@
 
 mod basic_communication;
 mod duplex_channel;
+mod failing_creation;
+mod platform_specific;
+mod resource_management;
+mod stress_testing;
+mod user_permissions;
