@@ -31,17 +31,17 @@ Feature: Resource management
     When attempt to create one more buffer 'test-exhausted'
     Then the creation should fail with system error
     And an appropriate error message should be returned
-    And the test should verify graceful failure when limit reached
     And no resources should be leaked
+    And the test should verify graceful failure when limit reached
     When cleanup all buffers
     Then the test should verify resources properly released
     And the system should return to normal state
 
   Scenario: 7.3 - Memory Barrier Verification
     A structure with nine kinds of fields and a checksum crosses 100 000 times. Writer and reader are
-    both at work all the time: the writer is never more than eight structures ahead. Before the reader
-    begins, those eight are looked at from outside, where they have to be whole: what is counted as
-    written is there. The reader then compares every field and every checksum.
+    both at work all the time: the writer is never more than 64 structures ahead. Before the reader
+    begins, those are looked at from outside, where they have to be whole: what is counted as written
+    is there. The reader then compares every field and every checksum.
 
     Given the 'reader' process creates buffer 'test-memory-barrier' with default config
     When the 'writer' process connects to buffer 'test-memory-barrier'

@@ -15,7 +15,13 @@ use zerobuffer::serve;
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
     /// How long a step may take, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "HARMONY_STEP_TIMEOUT",
+        default_value = "30",
+        value_parser = seconds
+    )]
     step_timeout: Duration,
 
     /// What this process does instead, for a step of another one

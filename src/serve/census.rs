@@ -217,8 +217,6 @@ mod tests {
         assert!(held.names.contains(&name.lock_path()), "{held}");
         assert!(held.mappings >= 3 && held.descriptors > 0 && held.threads > 0);
         assert!(held.memory > 100_000, "{held}");
-        let maps = fs::read_to_string("/proc/self/maps").unwrap();
-        assert!(maps.contains(&name.segment_path().display().to_string()));
         drop(reader);
         assert!(names(&mark).unwrap().is_empty());
     }

@@ -6,6 +6,7 @@ use super::census::{Census, mebibytes};
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::pattern;
 use super::reading::ReadingEnd;
+use super::segment::RawSegment;
 use super::task::{Stop, Task};
 use crate::channel::Gaps;
 use crate::{BufferConfig, BufferName, Error, Frame, Reader, Writer};
@@ -96,18 +97,22 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// If a write fails.
+    /// If a write fails, or nobody reads.
     pub fn write(writer: &mut Writer, time: Duration, mark: &str) -> Result<Run, Failure> {
         let data = Data::new();
-        let begun = Instant::now();
         let mut run = Run {
             took: Duration::ZERO,
             frames: 0,
             bytes: 0,
             longest: Duration::ZERO,
             pieces: Vec::new(),
-            held: vec![Census::take(mark)?],
+            held: Vec::new(),
         };
+        // Both sides know of each other from the first frame on.
+        run.write_one(writer, &data)?;
+        wait_until_read(&RawSegment::open(writer.name())?)?;
+        run.held.push(Census::take(mark)?);
+        let begun = Instant::now();
         for piece in 1..=PIECES {
             let end = time * piece / PIECES;
             let before = run.frames;
@@ -194,47 +199,77 @@ impl Run {
     }
 }
 
+fn wait_until_read(segment: &RawSegment) -> StepOutcome {
+    let begun = Instant::now();
+    while segment.used()? > 0 {
+        if begun.elapsed() > PATIENCE {
+            return Err(Failure::new(format!(
+                "expected a reader that reads all the time, found the first frame unread after \
+                 {PATIENCE:?}"
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
 /// Reading in the background.
 #[derive(Debug)]
-pub struct Reading(Task<(ReadingEnd, u64)>);
+pub struct Reading(Task<Read>);
+
+/// What was read.
+#[derive(Debug)]
+pub struct Read {
+    /// The reader.
+    pub end: ReadingEnd,
+    /// How many frames it has read.
+    pub frames: u64,
+    /// What the process held after the first of them.
+    pub before: Option<Census>,
+}
 
 impl Reading {
     /// Reads frame after frame and compares every byte and every sequence number, until
-    /// [`finish`](Self::finish).
+    /// [`finish`](Self::finish); `mark` is in the names of this run.
     ///
     /// # Errors
     ///
     /// If threads run out.
-    pub fn start(reading: ReadingEnd) -> Result<Reading, Failure> {
-        let read = move |stop: &Stop| read(reading, stop);
+    pub fn start(end: ReadingEnd, mark: String) -> Result<Reading, Failure> {
+        let read = move |stop: &Stop| read(end, &mark, stop);
         Ok(Reading(Task::start("endurance-reader", read)?))
     }
 
-    /// Ends when nothing is left to be read; the reader, and the number of frames that it has read.
+    /// Ends when nothing is left to be read.
     ///
     /// # Errors
     ///
     /// If a read has failed, or a frame was not what it should be.
-    pub fn finish(self) -> Result<(ReadingEnd, u64), Failure> {
+    pub fn finish(self) -> Result<Read, Failure> {
         self.0.stop()
     }
 }
 
-fn read(mut reading: ReadingEnd, stop: &Stop) -> Result<(ReadingEnd, u64), Failure> {
+fn read(end: ReadingEnd, mark: &str, stop: &Stop) -> Result<Read, Failure> {
     let data = Data::new();
-    let mut count = 0;
+    let mut read = Read {
+        end,
+        frames: 0,
+        before: None,
+    };
     loop {
-        match reading.reader().read(TICK) {
+        match read.end.reader().read(TICK) {
             Ok(Some(frame)) => {
-                count += 1;
-                expect_equal("sequence number", count, frame.sequence())?;
+                read.frames += 1;
+                expect_equal("sequence number", read.frames, frame.sequence())?;
                 data.compare(&frame)?;
             }
-            Ok(None) | Err(Error::WriterDead { .. }) if stop.is_asked_for() => {
-                return Ok((reading, count));
-            }
+            Ok(None) | Err(Error::WriterDead { .. }) if stop.is_asked_for() => return Ok(read),
             Ok(None) => {}
             Err(error) => return Err(error.into()),
+        }
+        if read.frames == 1 && read.before.is_none() {
+            read.before = Some(Census::take(mark)?);
         }
     }
 }
@@ -303,12 +338,13 @@ mod tests {
     fn a_run_is_written_and_read_at_the_same_time() {
         let name = name("run");
         let reader = Reader::create(&name, &BufferConfig::new(0, 64 * 1024)).unwrap();
-        let reading = Reading::start(ReadingEnd::new(reader)).unwrap();
+        let reading = Reading::start(ReadingEnd::new(reader), name.to_string()).unwrap();
         let mut writer = Writer::connect(&name, PATIENCE).unwrap();
         let mut run = Run::write(&mut writer, Duration::from_millis(300), name.as_str()).unwrap();
         run.expect_stable().unwrap();
-        let (_reading, count) = reading.finish().unwrap();
-        assert_eq!(count, run.frames);
+        let read = reading.finish().unwrap();
+        assert_eq!(read.frames, run.frames);
+        assert_eq!(read.before.unwrap().names.len(), 4);
         assert!(
             run.summary().contains("frames in 0.3 s"),
             "{}",
@@ -326,7 +362,7 @@ mod tests {
     fn wrong_frames_end_the_reading() {
         let name = name("wrong");
         let reader = Reader::create(&name, &BufferConfig::new(0, 64 * 1024)).unwrap();
-        let reading = Reading::start(ReadingEnd::new(reader)).unwrap();
+        let reading = Reading::start(ReadingEnd::new(reader), name.to_string()).unwrap();
         let mut writer = Writer::connect(&name, PATIENCE).unwrap();
         writer.write(Data::new().of(2)).unwrap();
         let failure = reading.finish().unwrap_err().to_string();

@@ -11,7 +11,7 @@ use super::naming::RunId;
 use super::registry::Registry;
 use super::worker::{Outcome, Worker};
 use crate::rpc::message::{
-    ExecuteStepParams, InitializeParams, STEP_TIMEOUT, StepResult, StringMap,
+    ExecuteStepParams, InitializeParams, SKIPPED, STEP_TIMEOUT, StepResult, StringMap,
 };
 
 /// How long the end of a scenario waits for its things to be released in good order.
@@ -114,9 +114,9 @@ impl Executor {
             Err(failure) => {
                 let message = failure.to_string();
                 tracing::error!("failed: {name}: {message}");
-                // An error that orchestrators know by its beginning already names the step.
-                let named = message.contains(name);
-                Some(if named {
+                // What orchestrators know an error by is its beginning.
+                let known = message.contains(name) || message.starts_with(SKIPPED);
+                Some(if known {
                     message
                 } else {
                     format!("{name}: {message}")
@@ -219,6 +219,15 @@ mod tests {
             );
             let result = executor.execute(params("the test sings")).await;
             assert!(error(&result).starts_with(NO_MATCHING_STEP), "{result:?}");
+        });
+    }
+
+    #[test]
+    fn a_skipped_step_says_so_first() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let result = executor.execute(params("the test is skipped")).await;
+            assert!(error(&result).starts_with(SKIPPED), "{result:?}");
         });
     }
 

@@ -29,8 +29,6 @@ pub struct Strain {
     pub run: Option<Run>,
     /// The reads that go with it.
     pub reading: Option<Reading>,
-    /// How many frames they were.
-    pub frames_read: Option<u64>,
 }
 
 impl World {

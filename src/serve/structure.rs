@@ -28,7 +28,7 @@ pub const STRUCTURES: u64 = 100_000;
 pub const SIZE: usize = 200;
 
 /// So many structures may be unread: the reader is always at the heels of the writer.
-const LEAD: u64 = 8;
+const LEAD: u64 = 64;
 
 /// How long one structure may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -157,16 +157,14 @@ fn expect_working(world: &World, buffer: &str) -> StepOutcome {
 #[given(regex = r"^(?:the '([^']+)' process )?reads continuously and compares every frame$")]
 #[when(regex = r"^(?:the '([^']+)' process )?reads continuously and compares every frame$")]
 fn reads_continuously(world: &mut World, role: String) -> StepOutcome {
-    world.begin_census()?;
     let reading = world.readers.take(&role, None)?;
-    world.strain.reading = Some(Reading::start(reading)?);
+    world.strain.reading = Some(Reading::start(reading, world.mark())?);
     Ok(())
 }
 
 #[when(regex = r"^the test runs continuous write-read for '(\d+)' hours$")]
 fn runs_continuous_write_read(world: &mut World, hours: u64) -> StepOutcome {
     let time = endurance::scaled(hours)?;
-    world.begin_census()?;
     let mark = world.mark();
     let writer = world.writers.find("", None)?.writer()?;
     let run = Run::write(writer, time, &mark)?;
@@ -176,6 +174,7 @@ fn runs_continuous_write_read(world: &mut World, hours: u64) -> StepOutcome {
         run.summary()
     );
     world.context.insert(WRITTEN.into(), run.frames.to_string());
+    world.strain.before = Some(run.before().clone());
     world.strain.run = Some(run);
     Ok(())
 }
@@ -225,11 +224,12 @@ fn should_have_read_every_frame(world: &mut World, role: String) -> StepOutcome 
     let reading = world.strain.reading.take();
     let reading =
         reading.ok_or_else(|| Failure::new("expected a reader that reads all the time"))?;
-    let (mut end, read) = reading.finish()?;
-    let segment = RawSegment::open(end.reader().name())?;
+    let mut read = reading.finish()?;
+    let segment = RawSegment::open(read.end.reader().name())?;
     let unread = segment.used()?;
-    world.readers.add(&role, "", end);
-    expect_equal("frames read", written, read)?;
+    world.readers.add(&role, "", read.end);
+    world.strain.before = read.before;
+    expect_equal("frames read", written, read.frames)?;
     expect_equal("bytes that are still unread", 0, unread)
 }
 
