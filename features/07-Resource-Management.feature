@@ -37,6 +37,7 @@ Feature: Resource management
     Then the test should verify resources properly released
     And the system should return to normal state
 
+  @step-timeout(120)
   Scenario: 7.3 - Memory Barrier Verification
     A structure with nine kinds of fields and a checksum crosses 100 000 times. Writer and reader are
     both at work all the time: the writer is never more than 64 structures ahead. Before the reader

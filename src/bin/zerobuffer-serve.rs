@@ -32,6 +32,8 @@ struct Arguments {
 const EXAMPLES: &str = r#"Environment:
   HARMONY_HOST_PID, HARMONY_FEATURE_ID
           Make a step's buffer name NAME into NAME_<HOST_PID>_<FEATURE_ID>
+  HARMONY_STEP_TIMEOUT
+          What --step-timeout says, where it is not given
   ZEROBUFFER_LOG_LEVEL
           trace, debug, info (default), warn, error or off; else RUST_LOG
 

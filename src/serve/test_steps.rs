@@ -31,8 +31,8 @@ fn fails(_: &mut World) -> StepOutcome {
     Err(Failure::new("on purpose"))
 }
 
-#[when(regex = r"^the test is skipped$")]
-fn is_skipped(_: &mut World) -> StepOutcome {
+#[when(regex = r"^the test needs more rights$")]
+fn needs_more_rights(_: &mut World) -> StepOutcome {
     Err(Failure::new(format!("{SKIPPED}on purpose")))
 }
 

@@ -1,5 +1,7 @@
 //! Creations that fail halfway: because a semaphore cannot be made, or for lack of room.
 
+use std::path::Path;
+
 use cucumber::{given, then, when};
 
 use super::resource_management::create_and_drop;
@@ -22,14 +24,8 @@ fn simulates_semaphore_creation_failure(world: &mut World) -> StepOutcome {
     let (name, config) = planned(world)?;
     let files = BufferFiles::of(&name);
     world.begin_census()?;
-    for part in [&files.data_semaphore, &files.space_semaphore] {
-        let hindrance = Hindrance::folder_at(part)?;
-        let refusal = Refusal::witness("with a folder in its place", part, &world.mark(), || {
-            create_and_drop(world, &name, &config)
-        });
-        drop(hindrance);
-        world.strain.refusals.note(refusal?);
-    }
+    fail_at_folder(world, &name, &config, &files.data_semaphore)?;
+    fail_at_folder(world, &name, &config, &files.space_semaphore)?;
     fail_without_descriptors(world, &name, &config)
 }
 
@@ -38,13 +34,23 @@ fn simulate_failure_creating_data_semaphore(world: &mut World) -> StepOutcome {
     let (name, config) = planned(world)?;
     let part = BufferFiles::of(&name).data_semaphore;
     world.begin_census()?;
-    let hindrance = Hindrance::folder_at(&part)?;
-    let refusal = Refusal::witness("with a folder in its place", &part, &world.mark(), || {
-        create_and_drop(world, &name, &config)
+    fail_at_folder(world, &name, &config, &part)?;
+    fail_without_descriptors(world, &name, &config)
+}
+
+fn fail_at_folder(
+    world: &mut World,
+    name: &BufferName,
+    config: &BufferConfig,
+    part: &Path,
+) -> StepOutcome {
+    let hindrance = Hindrance::folder_at(part)?;
+    let refusal = Refusal::witness("with a folder in its place", part, &world.mark(), || {
+        create_and_drop(world, name, config)
     });
     drop(hindrance);
     world.strain.refusals.note(refusal?);
-    fail_without_descriptors(world, &name, &config)
+    Ok(())
 }
 
 /// The lock file takes the last descriptor, so that none is left to make a semaphore with.
@@ -130,9 +136,9 @@ fn the_test_should_be_able_to_create_buffer(world: &mut World, buffer: String) -
 
 #[given(regex = r"^the test creates shared memory successfully for '([^']+)'$")]
 fn the_test_creates_shared_memory_successfully(world: &mut World, buffer: String) -> StepOutcome {
-    let (name, config) = (world.buffer_name(&buffer)?, BufferConfig::default());
-    prove_creation(world, &name, &config)?;
-    world.strain.planned = Some((name, config));
+    let name = world.buffer_name(&buffer)?;
+    prove_creation(world, &name, &SMALL)?;
+    world.strain.planned = Some((name, SMALL));
     Ok(())
 }
 

@@ -186,7 +186,6 @@ fn file_names(mark: &str) -> Result<BTreeSet<String>, Failure> {
         .collect())
 }
 
-#[given(regex = r"^verify (CreateFileMapping with proper naming)$")]
 #[then(regex = r"^verify (CreateFileMapping with proper naming)$")]
 fn verify_create_file_mapping(_: &mut World, what: String) -> StepOutcome {
     only_on_windows(&what)
@@ -231,8 +230,7 @@ fn verify_name_is_portable(world: &mut World) -> StepOutcome {
         .collect();
     expect_equal("names in /dev/shm", 3, found.len())?;
     for name in found {
-        let other = name.chars().find(|c| !PORTABLE.contains(*c));
-        if let Some(other) = other {
+        if let Some(other) = name.chars().find(|c| !PORTABLE.contains(*c)) {
             return Err(Failure::new(format!(
                 "expected letters, digits and dashes, found {other:?} in '{name}'"
             )));

@@ -7,7 +7,7 @@ use cucumber::{given, then, when};
 use super::resource_management::attempt_one_more;
 use crate::rpc::message::ATTACHMENT;
 use crate::serve::census::{self, LOCKS};
-use crate::serve::crowd::Crowd;
+use crate::serve::crowd::{Crowd, cross_everywhere};
 use crate::serve::cycle::{self, Cycles};
 use crate::serve::endurance::{self, Reading, Run};
 use crate::serve::errand::{CONNECTED, Errand, KNOCK};
@@ -43,6 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many frames were written, for who reads them.
 const WRITTEN: &str = "endurance.written";
+
+/// What the other process said of its attempts.
+const SAID: &str = "visitor.said";
 
 /// Nothing of this run is there yet.
 #[given(regex = r"^stress test environment is prepared$")]
@@ -149,7 +152,7 @@ fn expect_working(world: &World, buffer: &str) -> StepOutcome {
     let name = world.buffer_name(buffer)?;
     world.registry().note_reader(&name);
     let mut reader = Reader::create(&name, &SMALL)?;
-    crate::serve::crowd::cross_everywhere(&mut reader)?;
+    cross_everywhere(&mut reader)?;
     cycle::remove(reader)
 }
 
@@ -310,9 +313,6 @@ fn the_test_creates_and_destroys_buffer(world: &mut World, count: usize) -> Step
     world.context.insert(SAID.into(), said);
     Ok(())
 }
-
-/// What the other process said of its attempts.
-const SAID: &str = "visitor.said";
 
 fn run_cycles(cycles: &mut Cycles, name: &BufferName) -> StepOutcome {
     while !cycles.is_done() {
