@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use zerobuffer::serve;
 use zerobuffer::serve::allocations::CountingAllocator;
 
@@ -28,19 +28,10 @@ struct Arguments {
         value_parser = seconds
     )]
     step_timeout: Duration,
-    #[command(subcommand)]
-    errand: Option<Errand>,
-}
 
-/// What a step server starts itself again for, where a step needs one more process.
-#[derive(Debug, Subcommand)]
-enum Errand {
-    /// Attach to a buffer once as its writer, and tell what came of it
-    #[command(name = serve::second_writer::CONNECT_ONCE, hide = true)]
-    ConnectOnce {
-        /// The buffer
-        buffer: String,
-    },
+    /// What this process does instead, for a step of another one
+    #[command(subcommand)]
+    errand: Option<serve::Errand>,
 }
 
 const EXAMPLES: &str = r#"Environment:
@@ -71,8 +62,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Errand::ConnectOnce { buffer }) = &arguments.errand {
-        return serve::second_writer::connect_once(buffer);
+    if let Some(errand) = arguments.errand {
+        return errand.run();
     }
     serve::run(&serve::Options {
         step_timeout: arguments.step_timeout,

@@ -8,6 +8,10 @@
 //! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside,
 //! [`observing`] what single operations change in it. What benchmarks measure is in [`benchmark`].
 //!
+//! What strains the machine is kept in [`strain`]: a [`census`] of what a process holds, creations that
+//! a [`hindrance`] lets fail, a [`crowd`] that fills shared memory, [`cycle`]s of making and removing,
+//! [`endurance`]. A process that no step names runs an [`errand`].
+//!
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
 pub mod allocations;
@@ -16,14 +20,19 @@ pub mod background;
 pub mod benchmark;
 pub mod broken_header;
 pub mod calling;
+pub mod census;
 mod correspondence;
 pub mod cpu_time;
+pub mod crowd;
+pub mod cycle;
 mod death;
 pub mod definitions;
 pub mod diary;
 mod drafting;
 pub mod draining;
 mod ended_wait;
+pub mod endurance;
+pub mod errand;
 pub mod executor;
 pub mod failure;
 pub mod figures;
@@ -32,6 +41,7 @@ pub mod findings;
 pub mod free_space;
 pub mod handling;
 pub mod held;
+pub mod hindrance;
 pub mod history;
 mod lending;
 pub mod logs;
@@ -46,6 +56,7 @@ pub mod pattern;
 pub mod race;
 pub mod reading;
 pub mod registry;
+pub mod relic;
 pub mod ring_state;
 pub mod scale;
 pub mod second_writer;
@@ -55,6 +66,9 @@ pub mod session;
 pub mod stale;
 pub mod stdio;
 mod steps;
+pub mod strain;
+pub mod structure;
+pub mod task;
 #[cfg(test)]
 mod test_steps;
 pub mod trial;
@@ -64,4 +78,5 @@ pub mod world;
 pub mod writing;
 pub mod written;
 
+pub use errand::Errand;
 pub use session::{Options, run};
