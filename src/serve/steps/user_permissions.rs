@@ -95,13 +95,13 @@ fn permission_denied_error_should_be_handled(world: &mut World) -> StepOutcome {
     )))
 }
 
-#[then(regex = r"^no resource corruption should occur$")]
-fn no_resource_corruption_should_occur(world: &mut World) -> StepOutcome {
-    expect_unharmed(world)
+/// Whether a step has restricted who may use a buffer.
+pub fn is_restricted(world: &World) -> bool {
+    world.context.contains_key(BUFFER)
 }
 
-/// The buffer is what it was, and nobody is in the writer's place.
-fn expect_unharmed(world: &World) -> StepOutcome {
+/// Checks that the restricted buffer is what it was, and nobody is in the writer's place.
+pub fn expect_unharmed(world: &World) -> StepOutcome {
     let segment = restricted(world)?;
     expect_equal("writer_pid", 0, segment.get(Field::WriterPid)?)?;
     let before = told(world, BEFORE)?.to_owned();
