@@ -84,8 +84,11 @@ fn nothing(scenarios: &[Arc<RoutedScenario>], filter: &Filter, available: &[&str
         .flat_map(|s| s.scenario.tags.iter().map(|tag| format!("@{tag}")))
         .collect();
     let tags: Vec<String> = tags.into_iter().collect();
+    let one_process = scenarios.iter().any(|s| s.plays_all.is_some());
     let what = if available.is_empty() {
         "no platform is available; `harmony doctor` says why"
+    } else if one_process && scenarios.iter().any(|s| filter.selects(&s.scenario)) {
+        "no combination asked for fits: one process is of one platform"
     } else if scenarios.iter().any(|s| filter.selects(&s.scenario)) {
         "no combination asked for fits the scenarios asked for"
     } else {
