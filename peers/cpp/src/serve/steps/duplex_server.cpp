@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <csignal>
 
-#include "channel/error.hpp"
 #include "serve/patience.hpp"
 #include "serve/steps/all.hpp"
 #include "serve/world.hpp"
