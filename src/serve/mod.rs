@@ -18,8 +18,12 @@ pub mod definitions;
 pub mod diary;
 mod drafting;
 mod ended_wait;
+pub mod ends;
 pub mod executor;
 pub mod failure;
+pub mod fault;
+#[cfg(feature = "faults")]
+mod faulty;
 pub mod handling;
 pub mod held;
 mod lending;
@@ -29,6 +33,8 @@ pub mod methods;
 pub mod naming;
 pub mod patience;
 pub mod pattern;
+#[cfg(feature = "faults")]
+mod plan;
 pub mod reading;
 pub mod registry;
 pub mod segment;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::ends::{Frame, Reader};
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::pattern;
-use crate::{Error, Frame, Reader};
+use crate::Error;
 
 /// How long a step waits for a frame.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::attempt::Attempts;
 use super::calling::CallingEnd;
+use super::ends::{Reader, Writer};
 use super::failure::Failure;
 use super::held::Held;
 use super::naming::RunId;
@@ -18,7 +19,7 @@ use super::serving::ServingEnd;
 use super::writing::WritingEnd;
 use crate::duplex::ChannelName;
 use crate::rpc::message::StringMap;
-use crate::{BufferConfig, BufferName, Error, Reader, Writer};
+use crate::{BufferConfig, BufferName, Error};
 
 /// What the steps of one scenario share.
 #[derive(cucumber::World)]

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::ends::Writer;
 use super::failure::{Failure, StepOutcome};
 use super::lending::OpenLoan;
 use super::pattern;
-use crate::{BufferName, Error, Writer};
+use crate::{BufferName, Error};
 
 /// How long a write waits for space, unless its step is about a full buffer.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
