@@ -3,7 +3,6 @@ Feature: Error handling
 
   What must not be done is refused with a typed error, and what was there before stays as it was.
 
-  @pending
   Scenario: 3.1 - Metadata Write-Once Enforcement
     Metadata is written once. A second attempt fails and changes not a byte of the first.
 
@@ -17,7 +16,6 @@ Feature: Error handling
     Then the 'writer' process verifies the second metadata write should fail
     And the 'reader' process verifies the original metadata should remain unchanged
 
-  @pending
   Scenario: 3.2 - Metadata Size Overflow
     Metadata that is larger than its block is refused, and the block can still be written.
 
@@ -28,7 +26,6 @@ Feature: Error handling
     When the 'writer' process writes metadata with size '100'
     Then the 'reader' process should have metadata with size '100'
 
-  @pending
   Scenario: 3.3 - Zero Metadata Configuration
     A buffer without a metadata block is a buffer all the same.
 

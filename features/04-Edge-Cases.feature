@@ -4,7 +4,6 @@ Feature: Edge cases
   Frames at the limits of the ring: the largest, the smallest, exact fits, wraps, and races for
   one name.
 
-  @pending
   Scenario: 4.1 - Alternating Frame Sizes
     A large frame that does not fit behind the others waits for the reader and wraps: a marker
     stands where it would have begun, and the frame itself at the beginning of the ring.
@@ -25,7 +24,6 @@ Feature: Edge cases
     And the 'writer' process proper wrap-around handling should occur
     And the 'writer' process no deadlocks should happen
 
-  @pending
   Scenario: 4.2 - Semaphore Signal Coalescing
     Ten frames that nobody waits for leave ten posts on the semaphore, and the reader finds ten
     frames: not one more, not one less.
@@ -39,7 +37,6 @@ Feature: Edge cases
     And the 'reader' process should have read '10' frames
     And the 'reader' process the coalesced signals should be handled properly
 
-  @pending
   Scenario: 4.3 - Zero-Sized Metadata Block
     Where there is no metadata block, metadata is refused and frames are not.
 
@@ -51,7 +48,6 @@ Feature: Edge cases
     Then the 'writer' process should verify frame write succeeded
     And the 'reader' process should verify system works correctly without metadata
 
-  @pending
   Scenario: 4.4 - Minimum Buffer Sizes
     The smallest buffer has 64 bytes: 48 for data, 16 for the header, and not a byte more.
 
@@ -66,7 +62,6 @@ Feature: Edge cases
     Then the 'writer' process should receive FrameTooLargeException
     And the 'reader' process should read frame with size '1'
 
-  @pending
   Scenario: 4.5 - Reader Slower Than Writer
     A slow reader sets the pace of a writer that never rests: a hundred frames through a ring that
     holds seven.
@@ -80,7 +75,6 @@ Feature: Edge cases
     And the 'writer' process should block appropriately
     And the 'writer' process flow control should work correctly
 
-  @pending
   Scenario: 4.6 - Exact Buffer Fit
     A frame of the ring's size, header included, fills it to the last byte; once it is released the
     next one begins at the start.
@@ -95,7 +89,6 @@ Feature: Edge cases
     When the 'reader' process signals space available
     Then the 'writer' process should be able to write again
 
-  @pending
   Scenario: 4.7 - Minimum Frame Size
     A frame has at least one byte of data, and sixteen of header.
 
@@ -107,7 +100,6 @@ Feature: Edge cases
     Then the 'reader' process should read frame with size '1'
     And frame overhead should be '16' bytes
 
-  @pending
   Scenario: 4.8 - Wrap-Around Behavior
     Straight after the first frame the second could never be placed. With a third one between them
     it can, as soon as that is released: the write waits, wraps and completes.
@@ -125,7 +117,6 @@ Feature: Edge cases
     Then the 'writer' process should complete write at buffer start
     And the 'reader' process should read frame with size '7168'
 
-  @pending
   Scenario: 4.9 - Rapid Write-Read Cycles
     Ten thousand frames through a ring of nine, as fast as both sides can.
 
@@ -138,7 +129,7 @@ Feature: Edge cases
     And no frames should be lost
     And no deadlocks should occur
 
-  @separate-processes @pending
+  @separate-processes
   Scenario: 4.10 - Buffer Full With Multiple Writers Rejected
     A writer in another process is turned away from a buffer that is filling up, and the first one
     fills it to the last byte.
@@ -151,7 +142,7 @@ Feature: Edge cases
     When the 'writer' process continues filling buffer to '100%'
     Then the 'writer' process should block waiting for space
 
-  @separate-processes @step-timeout(60) @pending
+  @separate-processes @step-timeout(60)
   Scenario: 4.11 - Concurrent Initialization Race
     Two processes want the same name at the same moment, a hundred times: one gets a sound buffer,
     the other the error that says so.
@@ -162,7 +153,6 @@ Feature: Edge cases
     And other should receive appropriate error
     And no resource corruption should occur
 
-  @pending
   Scenario: 4.12 - Writer Before Reader
     A writer that does not want to wait is told that there is no such buffer.
 

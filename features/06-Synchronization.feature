@@ -3,7 +3,6 @@ Feature: Synchronization
 
   Sequence numbers, semaphores and free bytes tell the same story on both sides.
 
-  @pending
   Scenario: 6.1 - Sequence Number Gap Detection
     A frame whose number is not the next one is an error that names both numbers.
 
@@ -21,7 +20,6 @@ Feature: Synchronization
     Then the read should fail with sequence error
     And the error should show expected '4' got '5'
 
-  @pending
   Scenario: 6.2 - Burst Write Performance
     Fifty frames that were written before the reader looked are all there.
 
@@ -33,7 +31,6 @@ Feature: Synchronization
     Then all frames should be received correctly
     And data integrity should be maintained
 
-  @pending
   Scenario: 6.3 - Slow Reader Flow Control
     A writer of the same speed as the memory, a reader of ten frames a second: the writer waits.
 
@@ -46,7 +43,6 @@ Feature: Synchronization
     And no frames should be lost
     And flow control should work correctly
 
-  @pending
   Scenario: 6.4 - Semaphore Signal Ordering
     Two frames, two posts, two reads.
 

@@ -17,22 +17,24 @@ Feature: Advanced error handling
     And the 'reader' process should throw appropriate exception
     And the test should verify no resources leaked
 
-  @pending
   Scenario: 10.2 - Invalid Frame Header Variations
-    DESCRIPTION
+    A header that no sound writer leaves is an error, twice if it is read twice, and costs nobody
+    but its own buffer.
 
     Given the 'reader' process creates buffer 'test-frame-corruption' with default config
     When the 'writer' process connects to buffer 'test-frame-corruption'
     And the 'writer' process writes valid frame
-    Then test multiple corruption scenarios:
+    Then the 'reader' process should read frame with sequence '1' and size '1024'
+    And the 'reader' process should validate frame data
+    And test multiple corruption scenarios:
       | corruption_type          | expected_result           |
       | payload_size > remaining | reader handles gracefully |
       | sequence_number invalid  | reader detects error      |
       | header magic corrupted   | reader rejects frame      |
 
-  @pending
+  @separate-processes
   Scenario: 10.3 - Reader Death During Active Write
-    DESCRIPTION
+    The reader is killed while a large frame is being filled: the writer's next operation says so.
 
     Given the 'reader' process creates buffer 'test-reader-death-write' with metadata size '0' and payload size '10240'
     When the 'writer' process connects to buffer 'test-reader-death-write'
@@ -41,9 +43,10 @@ Feature: Advanced error handling
     And the 'writer' process detects reader death on next operation
     Then the 'writer' process should throw reader dead exception
 
-  @pending
+  @separate-processes
   Scenario: 10.4 - Writer Death During Read
-    DESCRIPTION
+    The reader sleeps at the semaphore when its writer is killed. It does not sleep on until its time
+    is up.
 
     Given the 'reader' process creates buffer 'test-writer-death-read' with default config
     When the 'writer' process connects to buffer 'test-writer-death-read'

@@ -8,9 +8,10 @@ Feature: Protocol compliance
     And all processes are ready
     And we are in DEBUG mode for protocol compliance tests
 
-  @pending
   Scenario: 12.1 - Protocol Compliance OIEB
-    DESCRIPTION
+    Every write and every read, with all fields of the control block looked at from outside before
+    and after it. A frame's size is that of its header and its data. Blocks begin at multiples of 64
+    bytes and have such sizes; positions inside the ring follow from the frames alone.
 
     Given the 'reader' process creates buffer 'test-oieb-compliance' with default config
     When the 'writer' process connects to buffer 'test-oieb-compliance'
@@ -28,9 +29,10 @@ Feature: Protocol compliance
       | payload_free_bytes | increases by frame size |
       | payload_read_pos   | advances correctly      |
 
-  @pending
   Scenario: 12.2 - Memory Alignment Verification
-    DESCRIPTION
+    Where the system has mapped the segment, and what follows from that for its parts: each number of
+    the control block stands at a multiple of its own size. Frames stand where the one before them
+    ended, at odd positions too, and are whole all the same.
 
     Given the 'reader' process creates buffer 'test-alignment' with default config
     Then the 'reader' process should verify OIEB starts at 64-byte aligned address
@@ -40,9 +42,10 @@ Feature: Protocol compliance
     And writes various sized frames
     Then the 'writer' process should verify all data access respects alignment
 
-  @pending
+  @separate-processes
   Scenario: 12.3 - Lock File Semantics
-    DESCRIPTION
+    The lock is held as long as its reader lives, whoever asks. A dead reader's lock is free, though
+    its file is still there, and the next reader takes it over with all that was left behind.
 
     Given the 'reader' process creates buffer 'test-lock-semantics' with default config
     Then verify lock file exists at correct location
@@ -52,9 +55,9 @@ Feature: Protocol compliance
     When graceful shutdown
     Then verify lock file is removed
 
-  @pending
   Scenario: 12.4 - Semaphore Naming Convention
-    DESCRIPTION
+    The names of semaphores follow from the buffer's, and nothing else is made for it. The longest
+    name that is allowed is as good as any other, and one more byte is refused.
 
     Given create buffers with various names:
       | buffer_name                                            | description                     |

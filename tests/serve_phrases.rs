@@ -7,10 +7,12 @@ mod serve_support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use gherkin::{Feature, GherkinEnv, Step};
 use regex::Regex;
 use serde_json::Value;
 use serve_support::{Run, StepServer};
+use zerobuffer::runner::feature;
+use zerobuffer::runner::route::{self, Destination, RoutedScenario};
+use zerobuffer::runner::scenario::Step;
 
 struct Definition {
     kind: String,
@@ -31,47 +33,33 @@ fn definitions() -> Vec<Definition> {
         .collect()
 }
 
-fn features() -> Vec<Feature> {
+/// Every scenario that a step server plays its part in.
+fn scenarios() -> Vec<RoutedScenario> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("features");
-    let mut features = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "feature")
-        {
-            features.push(Feature::parse_path(path, GherkinEnv::default()).unwrap());
-        }
-    }
-    assert!(!features.is_empty());
-    features
+    let scenarios = feature::read_folder(&folder).unwrap();
+    scenarios.into_iter().map(route::route).collect()
 }
 
-/// Every step of a feature, of pending scenarios only if asked for.
-fn steps(feature: &Feature, pending: bool) -> Vec<Step> {
-    let scenarios = feature.scenarios.iter();
-    let chosen = scenarios.filter(|s| pending || !s.tags.iter().any(|tag| tag == "pending"));
-    let background = feature.background.iter().flat_map(|b| b.steps.clone());
-    let background: Vec<Step> = background.collect();
-    chosen
-        .flat_map(|scenario| [background.clone(), scenario.steps.clone()].concat())
-        .collect()
-}
-
-fn kind_of(step: &Step) -> String {
-    format!("{:?}", step.ty).to_lowercase()
+/// The steps that go to step servers, of pending scenarios only if asked for.
+fn steps(pending: bool) -> Vec<Step> {
+    let chosen = scenarios()
+        .into_iter()
+        .filter(|s| pending || !s.scenario.has_tag("pending"));
+    let routed = chosen.flat_map(|scenario| scenario.steps);
+    let to_servers = routed.filter(|step| !matches!(step.to, Destination::Runner(_)));
+    to_servers.map(|step| step.step).collect()
 }
 
 #[test]
 fn every_phrase_has_one_definition_for_its_keyword() {
     let definitions = definitions();
     let mut checked = 0;
-    for step in features().iter().flat_map(|f| steps(f, false)) {
-        let kind = kind_of(&step);
+    for step in steps(false) {
+        let kind = step.kind.to_string().to_lowercase();
         let fitting = definitions
             .iter()
-            .filter(|d| d.kind == kind && d.regex.is_match(&step.value));
-        assert_eq!(fitting.count(), 1, "{kind} {}", step.value);
+            .filter(|d| d.kind == kind && d.regex.is_match(&step.text));
+        assert_eq!(fitting.count(), 1, "{kind} {}", step.text);
         checked += 1;
     }
     assert!(checked > 80, "{checked} steps");
@@ -80,13 +68,13 @@ fn every_phrase_has_one_definition_for_its_keyword() {
 #[test]
 fn no_phrase_fits_two_definitions() {
     let definitions = definitions();
-    for step in features().iter().flat_map(|f| steps(f, true)) {
+    for step in steps(true) {
         let fitting: BTreeSet<_> = definitions
             .iter()
-            .filter(|definition| definition.regex.is_match(&step.value))
+            .filter(|definition| definition.regex.is_match(&step.text))
             .map(|definition| definition.regex.as_str())
             .collect();
-        assert!(fitting.len() <= 1, "{} fits {fitting:?}", step.value);
+        assert!(fitting.len() <= 1, "{} fits {fitting:?}", step.text);
     }
 }
 

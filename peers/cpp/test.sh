@@ -9,7 +9,9 @@ out="$here/../../target/peers/cpp"
 run() {
     make -s -C "$here" -j "$(nproc)" OUT="$1" FLAGS="$2" server stress tests
     "$1/zerobuffer-tests" $chosen
-    [ -n "$chosen" ] || python3 "$here/tests/serve_test.py" "$1/zerobuffer-serve-cpp"
+    [ -z "$chosen" ] || return 0
+    python3 "$here/tests/serve_test.py" "$1/zerobuffer-serve-cpp"
+    python3 "$here/tests/scenarios_test.py" "$1/zerobuffer-serve-cpp"
 }
 
 chosen="$*"

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use zerobuffer::serve::allocations::CountingAllocator;
 use zerobuffer::serve::{self, fault};
 
@@ -20,12 +20,32 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 #[command(version = VERSION, after_help = EXAMPLES)]
 struct Arguments {
     /// How long a step may take, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "HARMONY_STEP_TIMEOUT",
+        default_value = "30",
+        value_parser = seconds
+    )]
     step_timeout: Duration,
 
     /// List the faults that can be committed, if this is a build with faults, and end
     #[arg(long)]
     list_faults: bool,
+
+    #[command(subcommand)]
+    errand: Option<Errand>,
+}
+
+/// What a step server starts itself again for, where a step needs one more process.
+#[derive(Debug, Subcommand)]
+enum Errand {
+    /// Attach to a buffer once as its writer, and tell what came of it
+    #[command(name = serve::second_writer::CONNECT_ONCE, hide = true)]
+    ConnectOnce {
+        /// The buffer
+        buffer: String,
+    },
 }
 
 const VERSION: &str = if fault::BUILT_IN {
@@ -40,6 +60,8 @@ const USAGE: u8 = 2;
 const EXAMPLES: &str = r#"Environment:
   HARMONY_HOST_PID, HARMONY_FEATURE_ID
           Make a step's buffer name NAME into NAME_<HOST_PID>_<FEATURE_ID>
+  HARMONY_STEP_TIMEOUT
+          What --step-timeout says, where it is not given
   ZEROBUFFER_LOG_LEVEL
           trace, debug, info (default), warn, error or off; else RUST_LOG
   ZEROBUFFER_FAULT
@@ -80,6 +102,9 @@ fn refuse(why: &str) -> ExitCode {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Errand::ConnectOnce { buffer }) = &arguments.errand {
+        return serve::second_writer::connect_once(buffer);
+    }
     if arguments.list_faults {
         return list_faults();
     }

@@ -65,6 +65,8 @@ pub(crate) use reader::Gaps;
 pub use reader::Reader;
 pub(crate) use reader_watch::ReaderWatch;
 pub(crate) use ring::Placement;
+#[cfg(feature = "serve")]
+pub(crate) use sys::semaphore::Semaphore;
 pub use wait::WaitStrategy;
 pub(crate) use wait::{Deadline, TICK};
 pub use writer::Writer;

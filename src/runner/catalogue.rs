@@ -7,6 +7,7 @@
 //! another keyword counts, but as [`Fit::OtherKeyword`]: should the server then say that it does
 //! not define the step, that is a step which is not supported, and not one that failed.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -90,6 +91,22 @@ impl Catalogue {
             false => Fit::CannotTell,
         };
         found.max().unwrap_or(nothing)
+    }
+
+    /// Where in the text of `step` the values stand that its definition takes from it: the one
+    /// under its own keyword, if there is one.
+    pub fn values(&self, step: &Step) -> Vec<Range<usize>> {
+        let own_first = |definition: &&Definition| definition.kind != Some(step.kind);
+        let mut definitions: Vec<_> = self.definitions.iter().collect();
+        definitions.sort_by_key(own_first);
+        let readings = definitions.into_iter().flat_map(|d| &d.readings);
+        let captures = readings
+            .filter_map(|regex| regex.captures(&step.text))
+            .next();
+        let groups = captures
+            .iter()
+            .flat_map(|found| found.iter().skip(1).flatten());
+        groups.map(|group| group.range()).collect()
     }
 }
 

@@ -1,8 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
+
+use super::scale;
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -13,6 +16,12 @@ Examples:
   ./test.sh rust 1.1,1.3 2.1-2.4 a list and a range of scenarios
   ./test.sh all                  everything
   ./test.sh -v cpp_rust 1.3      every step, and what was removed afterwards
+  ./test.sh rust --same-process  every scenario, one Rust process playing all of its roles
+  ./test.sh rust 1.7 --repeat 20 -j 4
+                                 the same scenario 20 times, four at a time
+  ./test.sh rust 11.3 --long-running 24h
+                                 what is scaled to seconds otherwise, for a whole day
+  ./test.sh rust --shuffle=7     every scenario, in the order that the seed 7 gives
 
 A combination names platforms in the alphabetical order of the scenario's role names: client,
 server for duplex channels; reader, writer for plain buffers.
@@ -43,7 +52,7 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios.
     #[command(after_help = RUN_EXAMPLES)]
-    Run(Selection),
+    Run(Run),
     /// List the scenarios and the combinations that would run.
     List(Selection),
     /// Find out whether scenarios could run, without running them; -v shows where each step goes.
@@ -54,6 +63,78 @@ pub enum Command {
         #[arg(value_name = "PLATFORM")]
         platforms: Vec<String>,
     },
+    /// Keep a sandbox for another process of this program.
+    #[command(name = HOLD_SANDBOX, hide = true)]
+    HoldSandbox {
+        /// MiB of shared memory.
+        shm_size: u64,
+    },
+}
+
+/// The command with which the runner starts itself to keep a sandbox.
+pub const HOLD_SANDBOX: &str = "hold-sandbox";
+
+/// What is to be run, and how.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// What.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+impl Run {
+    /// The options without which a failure might not come again, each with a space before it.
+    pub fn options_again(&self) -> String {
+        let mut options = String::new();
+        if self.selection.same_process {
+            options.push_str(" --same-process");
+        }
+        if let Some(folder) = &self.selection.features {
+            options.push_str(&format!(" --features {}", folder.display()));
+        }
+        if let Some(time) = self.manner.long_running {
+            options.push_str(&format!(" --long-running {}", time.as_secs_f64()));
+        }
+        if let Some(factor) = self.manner.benchmark_scale {
+            options.push_str(&format!(" --benchmark-scale {factor}"));
+        }
+        if self.manner.no_sandbox {
+            options.push_str(" --no-sandbox");
+        }
+        if self.manner.repeat > 1 {
+            options.push_str(&format!(" --repeat {}", self.manner.repeat));
+        }
+        options
+    }
+}
+
+/// How executions are run.
+#[derive(Debug, Clone, Args)]
+pub struct Manner {
+    /// How many executions run at the same time; by default as many as pay. Those of @exclusive
+    /// scenarios run alone, after the others.
+    #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Run every execution so many times.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Run the executions in a random order; the seed that is printed brings it back.
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
+    pub shuffle: Option<Option<u64>>,
+    /// For how long scenarios run that are made to run for hours (90, 90s, 5m, 24h); by default what
+    /// the configuration says.
+    #[arg(long, value_name = "TIME", value_parser = scale::duration)]
+    pub long_running: Option<Duration>,
+    /// By how much iterations and seconds of benchmarks are multiplied, at most 1; by default what
+    /// the configuration says.
+    #[arg(long, value_name = "FACTOR", value_parser = scale::factor)]
+    pub benchmark_scale: Option<f64>,
+    /// Use the machine's own /dev/shm and lock folder, instead of empty ones for each execution.
+    #[arg(long)]
+    pub no_sandbox: bool,
 }
 
 /// Which scenarios on which combinations.
@@ -69,6 +150,12 @@ pub struct Selection {
     /// Only scenarios whose name contains a match of this regular expression.
     #[arg(long, value_name = "REGEX")]
     pub name: Option<String>,
+    /// The folder of the feature files, instead of the configured one.
+    #[arg(long, value_name = "DIR")]
+    pub features: Option<PathBuf>,
+    /// Let one step server play all roles of a scenario, instead of one server for each.
+    #[arg(long)]
+    pub same_process: bool,
 }
 
 #[cfg(test)]
@@ -86,7 +173,7 @@ mod tests {
         let cli = Cli::try_parse_from(["harmony", "run", "rust_*", "-v", "13.*", "--tags", "@a"])
             .unwrap();
         assert!(cli.verbose);
-        let Command::Run(selection) = cli.command else {
+        let Command::Run(Run { selection, .. }) = cli.command else {
             panic!("{:?}", cli.command)
         };
         assert_eq!(selection.arguments, ["rust_*", "13.*"]);

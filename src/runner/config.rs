@@ -1,6 +1,7 @@
 //! `harmony.toml`: the platforms and the settings of a run.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,11 +10,17 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::combination::ALL;
+use super::limits::Limits;
 use super::nearest::did_you_mean;
 use super::platform::{Platform, RawPlatform, expand};
+use super::scale::{self, Scale};
 
 /// The name of the file.
 pub const FILE_NAME: &str = "harmony.toml";
+
+/// The shared memory of a sandbox in MiB, where the file does not say it. A Python client's
+/// response buffer takes 256 of them.
+const SHM_SIZE: u64 = 1024;
 
 /// What the file says, with paths made absolute and variables put in.
 #[derive(Debug, Clone)]
@@ -28,23 +35,14 @@ pub struct Config {
     pub output: PathBuf,
     /// Time limits.
     pub limits: Limits,
+    /// How far scenarios are scaled that would take hours.
+    pub scale: Scale,
+    /// How many executions run at the same time, where the file says it.
+    pub jobs: Option<NonZeroUsize>,
+    /// How much shared memory a sandbox has, in MiB, where a scenario does not say it.
+    pub shm_size: u64,
     /// The platforms, in the order of the file.
     pub platforms: Vec<Platform>,
-}
-
-/// Time limits, each for one thing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Limits {
-    /// From starting a step server to its first answer.
-    pub start: Duration,
-    /// For one step; step servers have limits of their own, which should be shorter.
-    pub step: Duration,
-    /// For all steps of one execution.
-    pub execution: Duration,
-    /// For `cleanup`, then for ending after `shutdown`, then for ending after SIGTERM.
-    pub shutdown: Duration,
-    /// For the set-up command of one platform.
-    pub setup: Duration,
 }
 
 /// What is wrong with the file.
@@ -97,20 +95,58 @@ struct File {
     features: Option<String>,
     known_failures: Option<String>,
     output: Option<String>,
+    jobs: Option<NonZeroUsize>,
     #[serde(default)]
     limits: BTreeMap<String, f64>,
+    #[serde(default)]
+    sandbox: RawSandbox,
+    #[serde(default)]
+    scale: RawScale,
     #[serde(default)]
     platforms: BTreeMap<String, RawPlatform>,
 }
 
-const TOP_KEYS: [&str; 5] = [
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RawSandbox {
+    shm_size: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RawScale {
+    long_running_seconds: Option<f64>,
+    benchmark: Option<f64>,
+}
+
+impl RawScale {
+    fn resolve(&self) -> Result<Scale, String> {
+        let mut scale = Scale::default();
+        if let Some(seconds) = self.long_running_seconds {
+            let time = scale::duration(&seconds.to_string());
+            scale.long_running = time.map_err(|why| format!("long-running-seconds: {why}"))?;
+        }
+        if let Some(factor) = self.benchmark {
+            let factor = scale::factor(&factor.to_string());
+            scale.benchmark = factor.map_err(|why| format!("benchmark: {why}"))?;
+        }
+        Ok(scale)
+    }
+}
+
+const TOP_KEYS: [&str; 8] = [
     "features",
     "known-failures",
     "output",
+    "jobs",
     "limits",
+    "sandbox",
+    "scale",
     "platforms",
 ];
 const LIMIT_KEYS: [&str; 5] = ["start", "step", "execution", "shutdown", "setup"];
+const SANDBOX_KEYS: [&str; 1] = ["shm-size"];
+const SCALE_KEYS: [&str; 2] = ["long-running-seconds", "benchmark"];
 const PLATFORM_KEYS: [&str; 7] = [
     "command",
     "cwd",
@@ -172,6 +208,12 @@ fn parse(
             shutdown: limit("shutdown", 5.0)?,
             setup: limit("setup", 900.0)?,
         },
+        scale: raw
+            .scale
+            .resolve()
+            .map_err(|why| error(None, format!("scale.{why}")))?,
+        jobs: raw.jobs,
+        shm_size: raw.sandbox.shm_size.unwrap_or(SHM_SIZE),
         platforms,
         root: root.to_owned(),
     })
@@ -182,6 +224,12 @@ fn check_keys(table: &DeTable<'_>) -> Result<Vec<String>, (usize, String)> {
     known_keys(table, &TOP_KEYS)?;
     if let Some(limits) = sub_table(table, "limits") {
         known_keys(limits, &LIMIT_KEYS)?;
+    }
+    if let Some(sandbox) = sub_table(table, "sandbox") {
+        known_keys(sandbox, &SANDBOX_KEYS)?;
+    }
+    if let Some(scale) = sub_table(table, "scale") {
+        known_keys(scale, &SCALE_KEYS)?;
     }
     let Some(platforms) = sub_table(table, "platforms") else {
         return Ok(Vec::new());
@@ -297,6 +345,19 @@ mod tests {
             (
                 "[platforms.a]\ncommand = [\"x\"]\n[platforms.a.setup]\ncommand=[\"m\"]\nproducts = 1\n",
                 "harmony.toml:5: unknown key `products`; did you mean `product`?",
+            ),
+            (
+                "[scale]\nbenchmark = 2\n",
+                "scale.benchmark: expected a factor above 0, at most 1",
+            ),
+            (
+                "[scale]\nlong-running-seconds = 0\n",
+                "scale.long-running-seconds: expected a time like 90",
+            ),
+            ("jobs = 0\n", "harmony.toml:1: invalid value: integer `0`"),
+            (
+                "[sandbox]\nsize = 1\n",
+                "harmony.toml:2: unknown key `size` (known here: shm-size)",
             ),
             (
                 "[limits]\nstp = 1\n",

@@ -6,13 +6,20 @@ use std::time::Duration;
 
 use super::outcome::Outcome;
 
-/// Something that happened. Executions are told apart by their number in the plan.
+/// Something that happened. Executions are told apart by their numbers; every repetition of one has
+/// its own.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The run begins.
     RunStarted {
         /// How many executions it has.
         executions: usize,
+        /// How many run at the same time, at most.
+        jobs: usize,
+        /// How many times each is run.
+        repeat: u32,
+        /// What their order comes from, where it is not that of the plan.
+        seed: Option<u64>,
         /// Where its logs are written.
         folder: PathBuf,
     },
@@ -59,6 +66,13 @@ pub enum Event {
         /// Where it goes.
         to: String,
     },
+    /// A step has found something out that is to be shown: figures, for example.
+    Attachment {
+        /// The execution.
+        execution: usize,
+        /// One line or many.
+        text: String,
+    },
     /// A step has ended.
     StepFinished {
         /// The execution.
@@ -82,9 +96,9 @@ pub enum Event {
 }
 
 /// What an execution is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecutionInfo {
-    /// Its number in the plan.
+    /// Its number, in the order of the plan.
     pub number: usize,
     /// The scenario's id.
     pub id: String,
@@ -96,6 +110,8 @@ pub struct ExecutionInfo {
     pub combination: String,
     /// Each role and its platform.
     pub roles: Vec<(String, String)>,
+    /// The how many-th time it is run, from 1.
+    pub repetition: u32,
 }
 
 /// What became of an execution.

@@ -1,8 +1,8 @@
 //! One execution: its step servers are started, its steps sent, its traces removed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Instant;
 
 use futures_util::future::{join_all, select_all};
 use tokio_util::sync::CancellationToken;
@@ -12,16 +12,17 @@ use super::context;
 use super::event::{Event, Events, FailedStep};
 use super::fault::Fault;
 use super::leftover::{self, Leftovers, RunId};
+use super::limits::ScenarioLimits;
 use super::outcome::{Evidence, Outcome};
 use super::plan::Execution;
 use super::platform::Platform;
 use super::process::{Launch, StepServer, Trouble};
 use super::route::{Deed, Destination, ProcessName, RoutedStep, Start};
+use super::sandbox::Sandbox;
 use super::spawn::Spawner;
-use crate::rpc::message::{ExecuteStepParams, InitializeParams, StepResult, StringMap, method};
-
-/// By how much the runner's limit for a step is longer than the step server's own.
-const STEP_GRACE: Duration = Duration::from_secs(5);
+use crate::rpc::message::{
+    ATTACHMENT, ExecuteStepParams, InitializeParams, StepResult, StringMap, method,
+};
 
 /// What all executions of a run share.
 pub struct Stage<'a> {
@@ -33,6 +34,21 @@ pub struct Stage<'a> {
     pub events: &'a Events,
     /// Set when the user ends the run.
     pub interrupt: &'a CancellationToken,
+}
+
+/// An execution that is to be run, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// Its number among all of the run.
+    pub number: usize,
+    /// What it is.
+    pub execution: &'a Execution,
+    /// For each step, whether the preflight found a definition that certainly fits.
+    pub sure: &'a [bool],
+    /// Where its logs go.
+    pub folder: &'a Path,
+    /// Whether it has a sandbox.
+    pub sandboxed: bool,
 }
 
 /// An execution that has ended.
@@ -50,27 +66,26 @@ pub struct Ended {
     pub tails: Vec<(String, Vec<String>)>,
 }
 
-/// Runs an execution; its logs go to `folder`. `sure` says for each step whether the preflight
-/// found a definition that certainly fits.
-pub async fn execute(
-    stage: &Stage<'_>,
-    number: usize,
-    execution: &Execution,
-    sure: &[bool],
-    folder: &Path,
-) -> Ended {
-    if let Err(error) = std::fs::create_dir_all(folder) {
-        let message = format!("{}: {error}", folder.display());
+/// Runs an execution.
+pub async fn execute(stage: &Stage<'_>, task: &Task<'_>) -> Ended {
+    if let Err(error) = std::fs::create_dir_all(task.folder) {
+        let message = format!("{}: {error}", task.folder.display());
         let mut ended = Ended::default();
         ended.evidence.fault = Some(Fault::new(Outcome::SetupError, message));
         return ended;
     }
+    let limits = stage
+        .config
+        .limits
+        .of(&task.execution.scenario.scenario, &stage.config.scale);
     let mut running = Running {
         stage,
-        number,
-        execution,
-        folder: folder.to_owned(),
-        run: RunId::next(execution.scenario.scenario.id.feature),
+        number: task.number,
+        execution: task.execution,
+        limits,
+        folder: task.folder,
+        run: RunId::next(task.execution.scenario.scenario.id.feature),
+        sandbox: None,
         servers: BTreeMap::new(),
         ended: Vec::new(),
         context: StringMap::new(),
@@ -78,13 +93,13 @@ pub async fn execute(
         killed: false,
         starts: 0,
     };
-    let limit = stage.config.limits.execution;
+    let limit = limits.execution;
     let fault = tokio::select! {
         biased;
         () = stage.interrupt.cancelled() => {
             Some(Fault::new(Outcome::Interrupted, "the run was interrupted"))
         }
-        played = tokio::time::timeout(limit, running.play(sure)) => match played {
+        played = tokio::time::timeout(limit, running.play(task)) => match played {
             Ok(played) => played.err(),
             Err(_) => {
                 let seconds = limit.as_secs_f64();
@@ -100,8 +115,11 @@ struct Running<'a> {
     stage: &'a Stage<'a>,
     number: usize,
     execution: &'a Execution,
-    folder: PathBuf,
+    limits: ScenarioLimits,
+    folder: &'a Path,
     run: RunId,
+    /// What its processes run in, if they do not run in the open.
+    sandbox: Option<Sandbox>,
     servers: BTreeMap<ProcessName, StepServer>,
     /// Step servers that have ended, kept for what they wrote.
     ended: Vec<StepServer>,
@@ -115,7 +133,14 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    async fn play(&mut self, sure: &[bool]) -> Result<(), Fault> {
+    async fn play(&mut self, task: &Task<'_>) -> Result<(), Fault> {
+        if task.sandboxed {
+            let size = self.execution.scenario.scenario.shm_size();
+            let size = size.unwrap_or(self.stage.config.shm_size);
+            let sandbox = Sandbox::start(self.stage.spawner, size).await;
+            let no = |why| Fault::new(Outcome::SetupError, format!("there is no sandbox: {why}"));
+            self.sandbox = Some(sandbox.map_err(no)?);
+        }
         self.start(&self.execution.scenario.processes).await?;
         for (index, step) in self.execution.scenario.steps.iter().enumerate() {
             self.current = Some(index);
@@ -126,7 +151,7 @@ impl Running<'_> {
                 to: step.to.to_string(),
             });
             let began = Instant::now();
-            let played = self.step(step, sure[index]).await;
+            let played = self.step(step, task.sure[index]).await;
             self.emit(Event::StepFinished {
                 execution: self.number,
                 step: text,
@@ -175,7 +200,8 @@ impl Running<'_> {
         let launch = Launch {
             name: name.to_string(),
             platform,
-            env: environment(self.run),
+            env: self.environment(),
+            inside: self.sandbox.as_ref().map(Sandbox::namespaces),
             log: self
                 .folder
                 .join(format!("{index}-{name}-{}.log", platform.name)),
@@ -200,6 +226,16 @@ impl Running<'_> {
             took: began.elapsed(),
         });
         Ok(server)
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        let mut variables = environment(self.run);
+        variables.extend(self.stage.config.scale.environment());
+        if let Some(limit) = self.limits.servers {
+            let seconds = limit.as_secs_f64().to_string();
+            variables.insert("HARMONY_STEP_TIMEOUT".to_owned(), seconds);
+        }
+        variables
     }
 
     async fn initialize(&self, server: &StepServer, name: &ProcessName) -> Result<(), Fault> {
@@ -316,7 +352,7 @@ impl Running<'_> {
             context: self.context.clone(),
             is_broadcast,
         };
-        let limit = self.step_limit();
+        let limit = self.limits.step;
         let began = Instant::now();
         let answer = server
             .call::<StepResult>(method::EXECUTE_STEP, Some(&params), limit)
@@ -325,6 +361,7 @@ impl Running<'_> {
             Err(Trouble::Died { .. }) if step.awaits_death => return Ok(StringMap::new()),
             other => other.map_err(Fault::from)?,
         };
+        self.emit_attachments(&result);
         if !result.success {
             return Err(Fault::of_result(result, sure));
         }
@@ -340,10 +377,14 @@ impl Running<'_> {
         Ok(changes)
     }
 
-    fn step_limit(&self) -> Duration {
-        match self.execution.scenario.scenario.step_timeout() {
-            Some(seconds) => Duration::from_secs(seconds).saturating_add(STEP_GRACE),
-            None => self.stage.config.limits.step,
+    fn emit_attachments(&self, result: &StepResult) {
+        for entry in &result.logs {
+            if let Some(text) = entry.message.strip_prefix(ATTACHMENT) {
+                self.emit(Event::Attachment {
+                    execution: self.number,
+                    text: text.to_owned(),
+                });
+            }
         }
     }
 
@@ -436,11 +477,14 @@ impl Running<'_> {
         ended.evidence.fault = fault;
         for complaint in complaints {
             match &ended.evidence.fault {
-                None => ended.evidence.fault = Some(Fault::new(Outcome::Failed, complaint)),
-                Some(_) => ended.warnings.push(complaint),
+                Some(fault) if fault.is_failure() => ended.warnings.push(complaint),
+                _ => ended.evidence.fault = Some(Fault::new(Outcome::Failed, complaint)),
             }
         }
         let left = self.sweep();
+        if let Some(sandbox) = self.sandbox.take() {
+            ended.warnings.extend(sandbox.end().await.err());
+        }
         ended.warnings.extend(left.stuck);
         ended.leftovers = left.expected;
         ended.evidence.leaks = left.leaks;
@@ -486,7 +530,10 @@ impl Running<'_> {
         let globs = roles.flat_map(|role| self.platform(role).leaves_of(role));
         let known =
             leftover::known(globs).expect("globs are checked when the configuration is read");
-        leftover::sweep(self.run, &known, self.killed)
+        match &self.sandbox {
+            Some(sandbox) => leftover::look_around(&sandbox.root(), &known, self.killed),
+            None => leftover::sweep(self.run, &known, self.killed),
+        }
     }
 }
 

@@ -21,6 +21,11 @@ impl Fault {
         Fault { outcome, message }
     }
 
+    /// Whether something went wrong, and not only kept the execution from going on.
+    pub fn is_failure(&self) -> bool {
+        self.outcome != Outcome::Skipped
+    }
+
     /// The same with the last lines that a process wrote, for one that no report lists.
     pub fn with_tail(mut self, tail: &[String]) -> Fault {
         for line in tail {
@@ -35,6 +40,9 @@ impl Fault {
     pub fn of_result(result: StepResult, sure: bool) -> Fault {
         let error = result.error.filter(|error| !error.trim().is_empty());
         let error = error.unwrap_or_else(|| "it failed without saying why".to_owned());
+        if let Some(reason) = error.strip_prefix(message::SKIPPED) {
+            return Fault::new(Outcome::Skipped, reason);
+        }
         let outcome = if error.starts_with(message::STEP_TIMEOUT) {
             Outcome::TimedOut
         } else if error.starts_with(message::NO_MATCHING_STEP) && !sure {
@@ -81,6 +89,10 @@ mod tests {
         let unknown = "No matching step definition found for: When x";
         assert_eq!(outcome(Some(unknown), false), Outcome::Unsupported);
         assert_eq!(outcome(Some(unknown), true), Outcome::Failed);
+        let skipped = "Skipped: only root can do that";
+        assert_eq!(outcome(Some(skipped), true), Outcome::Skipped);
+        let late = "it said Skipped: none";
+        assert_eq!(outcome(Some(late), true), Outcome::Failed);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use gherkin::GherkinEnv;
 use regex::Regex;
 
-use super::scenario::{STEP_TIMEOUT, Scenario, ScenarioId, Step, number_in};
+use super::scenario::{SHM_SIZE, STEP_TIMEOUT, Scenario, ScenarioId, Step, number_in};
 use crate::rpc::message::StepType;
 
 /// What is wrong with a feature file, and where.
@@ -185,12 +185,15 @@ impl Parsed<'_> {
 
     /// Refuses a tag that should hold a number and does not: it would be as good as none.
     fn check_tags(&self, tags: &[String], line: usize) -> Result<(), FeatureError> {
-        let is_limit = |tag: &&String| tag.starts_with(STEP_TIMEOUT);
-        for tag in tags.iter().filter(is_limit) {
-            if number_in(tag, STEP_TIMEOUT).is_none_or(|seconds| seconds == 0) {
-                let message =
-                    format!("`@{tag}` is no limit in seconds; an example: @{STEP_TIMEOUT}(90)");
-                return Err(self.error(line, message));
+        for (name, what) in [
+            (STEP_TIMEOUT, "limit in seconds"),
+            (SHM_SIZE, "size in MiB"),
+        ] {
+            for tag in tags.iter().filter(|tag| tag.starts_with(name)) {
+                if number_in(tag, name).is_none_or(|number| number == 0) {
+                    let message = format!("`@{tag}` is no {what}; an example: @{name}(90)");
+                    return Err(self.error(line, message));
+                }
             }
         }
         Ok(())
@@ -409,6 +412,11 @@ mod tests {
             let expected = format!("07-Some.feature:3: `@{tag}` is no limit in seconds");
             assert!(message.starts_with(&expected), "{message}");
         }
+        let message = error("Feature: F\n@shm-size(16MiB)\nScenario: S\nGiven x\n");
+        assert!(
+            message.contains("`@shm-size(16MiB)` is no size in MiB"),
+            "{message}"
+        );
     }
 
     #[test]

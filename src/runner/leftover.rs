@@ -1,13 +1,19 @@
-//! What an execution leaves on the machine: entries that bear its run id in `/dev/shm` and in the
-//! folder of the lock files.
+//! What an execution leaves in `/dev/shm` and in the folder of the lock files: all that is there
+//! where the execution has a sandbox, and otherwise the entries that bear its run id.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-/// Where segments, semaphores and lock files are.
-const FOLDERS: [&str; 2] = ["/dev/shm", "/tmp/zerobuffer"];
+/// Where segments and semaphores are.
+pub const SHARED_MEMORY: &str = "/dev/shm";
+
+/// Where lock files are.
+pub const LOCKS: &str = "/tmp/zerobuffer";
+
+const FOLDERS: [&str; 2] = [SHARED_MEMORY, LOCKS];
 
 /// How many bits of a run id count the executions of one runner.
 const COUNTER_BITS: u32 = 9;
@@ -92,6 +98,25 @@ fn is_of_runner(name: &str, pid: i64) -> bool {
     })
 }
 
+impl Leftovers {
+    /// Judges what was found at `path`. Where processes were `killed`, it was theirs, and no leak.
+    fn add(&mut self, path: &Path, known: &GlobSet, killed: bool) {
+        let name = path.file_name().unwrap_or_default();
+        let judged = match killed || known.is_match(Path::new(name)) {
+            true => &mut self.expected,
+            false => &mut self.leaks,
+        };
+        judged.push(path.display().to_string());
+    }
+
+    fn cannot_look(&mut self, folder: &Path, error: &std::io::Error) {
+        let folder = folder.display();
+        self.stuck.push(format!(
+            "{folder}: {error}; what was left there is not known"
+        ));
+    }
+}
+
 /// Finds and removes everything that bears `run`. Where processes were `killed`, what is left was
 /// theirs, and no leak.
 pub fn sweep(run: RunId, known: &GlobSet, killed: bool) -> Leftovers {
@@ -100,46 +125,63 @@ pub fn sweep(run: RunId, known: &GlobSet, killed: bool) -> Leftovers {
 
 fn sweep_folders(folders: &[&Path], run: RunId, known: &GlobSet, killed: bool) -> Leftovers {
     let mut found = Leftovers::default();
-    let mut paths = Vec::new();
     for folder in folders {
-        match bearing(folder, run) {
-            Ok(bearing) => paths.extend(bearing),
-            Err(error) => found.stuck.push(format!(
-                "{}: {error}; what was left there is not known",
-                folder.display()
-            )),
-        }
-    }
-    for path in paths {
-        let text = path.display().to_string();
-        let name = path.file_name().unwrap_or_default();
-        if let Err(error) = remove(&path) {
-            found.stuck.push(format!("{text}: {error}"));
-        }
-        if killed || known.is_match(Path::new(name)) {
-            found.expected.push(text);
-        } else {
-            found.leaks.push(text);
+        let paths = match bearing(folder, run) {
+            Ok(paths) => paths,
+            Err(error) => {
+                found.cannot_look(folder, &error);
+                continue;
+            }
+        };
+        for path in paths {
+            if let Err(error) = remove(&path) {
+                found.stuck.push(format!("{}: {error}", path.display()));
+            }
+            found.add(&path, known, killed);
         }
     }
     found
 }
 
-/// The entries of `folder` that bear `run`, sorted. A folder that does not exist has none.
-fn bearing(folder: &Path, run: RunId) -> std::io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if run.is_in(&entry.file_name().to_string_lossy()) {
-            paths.push(entry.path());
+/// Finds everything in the sandbox whose root folder is `root`; it goes with the sandbox. Where
+/// processes were `killed`, what is left was theirs, and no leak.
+pub fn look_around(root: &Path, known: &GlobSet, killed: bool) -> Leftovers {
+    let mut found = Leftovers::default();
+    for folder in FOLDERS.map(Path::new) {
+        let inside = root.join(folder.strip_prefix("/").unwrap_or(folder));
+        match names(&inside) {
+            Ok(names) => {
+                for name in names {
+                    found.add(&folder.join(name), known, killed);
+                }
+            }
+            Err(error) => found.cannot_look(&inside, &error),
         }
     }
-    paths.sort();
-    Ok(paths)
+    found
+}
+
+/// The names of all entries of `folder`, sorted.
+fn names(folder: &Path) -> std::io::Result<Vec<OsString>> {
+    let entries = std::fs::read_dir(folder)?;
+    let names: std::io::Result<Vec<OsString>> =
+        entries.map(|entry| Ok(entry?.file_name())).collect();
+    names.map(|mut names| {
+        names.sort();
+        names
+    })
+}
+
+/// The entries of `folder` that bear `run`, sorted. A folder that does not exist has none.
+fn bearing(folder: &Path, run: RunId) -> std::io::Result<Vec<PathBuf>> {
+    let names = match names(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        names => names?,
+    };
+    let own = names
+        .into_iter()
+        .filter(|name| run.is_in(&name.to_string_lossy()));
+    Ok(own.map(|name| folder.join(name)).collect())
 }
 
 fn remove(path: &Path) -> std::io::Result<()> {
@@ -228,6 +270,28 @@ mod tests {
             let left = std::fs::read_dir(folder.path()).unwrap().count();
             assert_eq!(left, 1, "the other run's");
         }
+    }
+
+    #[test]
+    fn everything_in_a_sandbox_counts() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("dev/shm/folder")).unwrap();
+        std::fs::create_dir_all(root.path().join("tmp/zerobuffer")).unwrap();
+        std::fs::write(root.path().join("dev/shm/sem.a"), "").unwrap();
+        std::fs::write(root.path().join("tmp/zerobuffer/a.lock"), "").unwrap();
+        let known = known(["sem.*"]).unwrap();
+        let found = look_around(root.path(), &known, false);
+        assert_eq!(found.leaks, ["/dev/shm/folder", "/tmp/zerobuffer/a.lock"]);
+        assert_eq!(found.expected, ["/dev/shm/sem.a"]);
+        assert!(found.stuck.is_empty());
+        let found = look_around(root.path(), &known, true);
+        assert!(found.leaks.is_empty() && found.expected.len() == 3);
+    }
+
+    #[test]
+    fn a_sandbox_that_is_gone_cannot_be_looked_into() {
+        let found = look_around(Path::new("/does/not/exist"), &GlobSet::empty(), false);
+        assert_eq!(found.stuck.len(), 2, "{found:?}");
     }
 
     #[test]

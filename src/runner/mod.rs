@@ -4,16 +4,19 @@
 //!
 //! 1. [`config`] reads `harmony.toml`, [`feature`] the feature files, which yield
 //!    [`scenario`]s, [`known`] the list of known failures;
-//! 2. [`route`] decides for every step which process it goes to;
+//! 2. [`route`] decides for every step which process it goes to, [`same_process`] lets it be one
+//!    for all;
 //! 3. [`plan`] makes [`plan::Execution`]s of what [`filter`] and [`combination`] ask for;
 //! 4. [`preflight`] makes platforms ready ([`setup`]), asks each for its steps ([`catalogue`]) and
 //!    judges which executions can run;
-//! 5. [`execute`] runs one: it starts step servers ([`process`], [`spawn`],
-//!    [`stderr`]), sends the steps, and
-//!    removes what is left ([`leftover`]);
+//! 5. [`execute`] runs one: it makes a [`sandbox`] (kept by a [`holder`]), starts step servers in it
+//!    ([`process`], [`spawn`], [`stderr`]), sends the steps, and removes what is left
+//!    ([`leftover`]);
 //! 6. [`outcome`] decides what became of it;
 //! 7. [`report`]s are made of [`event`]s, which every stage sends.
 //!
+//! [`schedule`] says which executions run side by side, in what order and how often, [`limits`] how
+//! long they may take, and [`scale`] what is made shorter.
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
 //! [`session`].
 
@@ -28,8 +31,11 @@ pub mod exit;
 pub mod fault;
 pub mod feature;
 pub mod filter;
+pub mod holder;
 pub mod known;
 pub mod leftover;
+pub mod limits;
+pub mod mutant;
 pub mod nearest;
 pub mod outcome;
 pub mod plan;
@@ -39,7 +45,11 @@ pub mod process;
 pub mod report;
 pub mod route;
 pub mod run;
+pub mod same_process;
+pub mod sandbox;
+pub mod scale;
 pub mod scenario;
+pub mod schedule;
 pub mod session;
 pub mod setup;
 pub mod snippet;

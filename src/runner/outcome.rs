@@ -20,7 +20,7 @@ pub enum Outcome {
     Undefined,
     /// A platform of the combination does not define one of its steps.
     Unsupported,
-    /// Not run, for a reason that its tags give.
+    /// Not run, or not to its end, for a reason that its tags or one of its steps gave.
     Skipped,
     /// A platform could not be set up or started.
     SetupError,
@@ -115,9 +115,12 @@ pub struct Verdict {
 /// Decides the outcome of an execution.
 pub fn decide(evidence: &Evidence, known: Option<&KnownFailure>) -> Verdict {
     let (outcome, reason) = match (&evidence.fault, evidence.leaks.as_slice()) {
-        (Some(fault), _) => (fault.outcome, Some(fault.message.clone())),
         (None, []) => (Outcome::Passed, None),
-        (None, leaks) => (
+        (Some(fault), leaks) if fault.is_failure() || leaks.is_empty() => {
+            (fault.outcome, Some(fault.message.clone()))
+        }
+        // A step that has to be skipped is no excuse.
+        (_, leaks) => (
             Outcome::Leaked,
             Some(format!("left behind: {}", leaks.join(", "))),
         ),
@@ -181,6 +184,9 @@ mod tests {
             let verdict = decide(&evidence(Some(outcome), &["/dev/shm/x"]), None);
             assert_eq!(verdict.outcome, outcome);
         }
+        let skipped = |leaks| decide(&evidence(Some(Outcome::Skipped), leaks), None).outcome;
+        assert_eq!(skipped(&[]), Outcome::Skipped);
+        assert_eq!(skipped(&["/dev/shm/x"]), Outcome::Leaked);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct Execution {
 impl Execution {
     /// The platform that plays `role`.
     pub fn platform_of(&self, role: &str) -> &str {
+        if self.scenario.plays_all.is_some() {
+            return &self.platforms[0];
+        }
         let index = self.scenario.roles.iter().position(|own| own == role);
         &self.platforms[index.expect("every process of a scenario has one of its roles")]
     }
@@ -36,7 +39,8 @@ impl fmt::Display for Execution {
 }
 
 /// The executions that `filter` asks for, scenario by scenario. `available` platforms make up the
-/// combinations that leave a platform open; others run only where they are named.
+/// combinations that leave a platform open; others run only where they are named. One process that
+/// plays all roles is of one platform.
 pub fn plan(
     scenarios: &[Arc<RoutedScenario>],
     filter: &Filter,
@@ -62,8 +66,11 @@ pub fn plan(
     };
     let mut executions = Vec::new();
     for scenario in scenarios.iter().filter(|s| filter.selects(&s.scenario)) {
+        let can_be = |assigned: &[String]| {
+            scenario.plays_all.is_none() || assigned.windows(2).all(|pair| pair[0] == pair[1])
+        };
         for assigned in assignments(&platforms, scenario.roles.len()) {
-            if asked_for(&assigned) {
+            if asked_for(&assigned) && can_be(&assigned) {
                 executions.push(Execution {
                     scenario: scenario.clone(),
                     platforms: assigned,
@@ -77,7 +84,7 @@ pub fn plan(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runner::{feature, route};
+    use crate::runner::{feature, route, same_process};
     use std::path::Path;
 
     fn planned(arguments: &[&str], available: &[&str]) -> Vec<String> {
@@ -132,6 +139,19 @@ mod tests {
             ["3.2 csharp_rust", "3.2 csharp_csharp"]
         );
         assert_eq!(planned(&["*", "3.2"], &["rust"]), ["3.2 rust_rust"]);
+    }
+
+    #[test]
+    fn one_process_is_of_one_platform() {
+        let text = "Feature: F\nScenario: Two\nGiven the 'b' process x\nWhen the 'a' process y\n";
+        let scenario = feature::parse(Path::new("3.feature"), text)
+            .unwrap()
+            .remove(0);
+        let joined = Arc::new(same_process::together(route::route(scenario)));
+        let found = plan(&[joined], &Filter::default(), &["rust", "cpp"]);
+        let texts: Vec<_> = found.iter().map(Execution::to_string).collect();
+        assert_eq!(texts, ["3.1 rust_rust", "3.1 cpp_cpp"]);
+        assert_eq!(found[1].platform_of("a+b"), "cpp");
     }
 
     #[test]

@@ -6,16 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::catalogue::{Catalogue, Fit};
-use super::config::Limits;
 use super::event::{Event, Events};
 use super::execute::{Stage, environment};
 use super::fault::Fault;
 use super::leftover::RunId;
+use super::limits::Limits;
 use super::outcome::Outcome;
 use super::plan::Execution;
 use super::platform::Platform;
 use super::process::{Farewell, Launch, StepServer, Trouble};
 use super::route::{Destination, RoutedStep};
+use super::same_process;
 use super::setup;
 use super::snippet::snippet;
 use crate::rpc::message::{DiscoverResult, method};
@@ -43,6 +44,7 @@ pub async fn ask(platform: &Platform, stage: &Stage<'_>) -> Result<(Catalogue, L
         name: "step server".to_owned(),
         platform,
         env: environment(RunId::next(0)),
+        inside: None,
         log: folder.join(format!("{}.log", platform.name)),
     };
     let limits = &stage.config.limits;
@@ -147,16 +149,17 @@ pub enum Judgement {
     Not(Fault),
 }
 
-/// Why a scenario is not run at all, from its tags.
-pub fn skipped(execution: &Execution) -> Option<&'static str> {
+/// Why a scenario is not run at all, from its tags, and from its steps where one process plays all
+/// roles.
+pub fn skipped(execution: &Execution) -> Option<String> {
     let scenario = &execution.scenario.scenario;
     if scenario.has_tag("pending") {
-        return Some("pending: its steps are not defined yet");
+        return Some("pending: its steps are not defined yet".to_owned());
     }
     if scenario.has_tag("windows") && cfg!(not(windows)) {
-        return Some("for Windows only");
+        return Some("for Windows only".to_owned());
     }
-    None
+    same_process::obstacle(&execution.scenario)
 }
 
 /// Whether an execution whose platforms all answered has a step that none asked so far defines.

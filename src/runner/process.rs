@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use serde::de::DeserializeOwned;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
-use super::config::Limits;
+use super::limits::Limits;
 use super::platform::Platform;
-use super::spawn::{Exit, Spawner};
+use super::spawn::{Exit, Namespaces, Spawner};
 use super::stderr::{Log, StandardError};
 use crate::rpc::client::{CallError, Client};
 use crate::rpc::message::method;
@@ -32,6 +33,8 @@ pub struct Launch<'a> {
     pub platform: &'a Platform,
     /// Environment variables beside the platform's own.
     pub env: BTreeMap<String, String>,
+    /// The sandbox that it is started in.
+    pub inside: Option<Arc<Namespaces>>,
     /// Where its standard error is kept.
     pub log: PathBuf,
 }
@@ -135,7 +138,8 @@ impl StepServer {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let log = Log::create(launch.log)?;
-        let child = spawner.spawn(command).await.map_err(|error| {
+        let child = spawner.spawn_inside(command, launch.inside).await;
+        let child = child.map_err(|error| {
             // The system's error is the same for a program and for a folder that is not there.
             match platform.cwd.is_dir() {
                 true => format!("{program} cannot be started: {error}"),

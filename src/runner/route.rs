@@ -69,6 +69,8 @@ pub struct RoutedScenario {
     pub steps: Vec<RoutedStep>,
     /// Roles whose death is part of the scenario without the runner's doing.
     pub mortal: BTreeSet<String>,
+    /// The one process that plays all roles, in [same-process mode](super::same_process).
+    pub plays_all: Option<ProcessName>,
 }
 
 /// A step and where it goes.
@@ -157,6 +159,7 @@ pub fn route(scenario: Scenario) -> RoutedScenario {
         roles: router.roles.into_iter().collect(),
         processes: router.processes,
         mortal: router.mortal,
+        plays_all: None,
         steps,
         scenario,
     }

@@ -1,46 +1,59 @@
-//! A whole run: preflight, one execution after another, the end of the report.
+//! A whole run: preflight, all executions, the end of the report.
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, stream};
+
+use super::cli::Manner;
 use super::event::{Event, Events, ExecutionInfo, ExecutionReport};
-use super::execute::{Ended, Stage, execute};
+use super::execute::{Ended, Stage, Task, execute};
 use super::exit::Exit;
 use super::fault::Fault;
 use super::filter::Filter;
+use super::leftover::{LOCKS, SHARED_MEMORY};
 use super::outcome::{Evidence, Outcome, Verdict, decide};
-use super::plan::{Execution, plan};
-use super::preflight::{self, Judgement};
+use super::plan::plan;
+use super::preflight::{self, Catalogues, Judgement};
+use super::sandbox::Sandbox;
+use super::schedule::{self, Turn, schedule};
 use super::workload::Workload;
 
 /// Runs all executions of `work` and says how it ended.
-pub async fn run(work: &Workload, stage: &Stage<'_>) -> Exit {
+pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
     let began = Instant::now();
     let folder = work.config.output.join("runs").join(run_name());
+    let seed = manner
+        .shuffle
+        .map(|seed| seed.unwrap_or_else(schedule::new_seed));
+    let jobs = manner.jobs.map(usize::from);
+    let jobs = jobs.or(work.config.jobs.map(NonZeroUsize::get));
+    let jobs = jobs.unwrap_or_else(schedule::default_jobs);
+    let schedule = schedule(&work.executions, manner.repeat, seed, jobs);
     stage.events.emit(Event::RunStarted {
         executions: work.executions.len(),
+        jobs: jobs.min(schedule.together.len()).max(1),
+        repeat: manner.repeat,
+        seed,
         folder: folder.clone(),
     });
-    let (catalogues, leaving) = preflight::ask_all(&work.executions, stage).await;
-    let mut outcomes = Vec::new();
-    for (number, execution) in work.executions.iter().enumerate() {
-        let info = describe(number, execution);
-        stage.events.emit(Event::ExecutionStarted(info.clone()));
-        let began = Instant::now();
-        let logs = folder.join(format!("{}-{}", info.id, info.combination));
-        let ended = match preflight::judge(execution, &catalogues) {
-            _ if stage.interrupt.is_cancelled() => {
-                not_run(Fault::new(Outcome::Interrupted, "not run"))
-            }
-            Judgement::Not(fault) => not_run(fault),
-            Judgement::Run(sure) => execute(stage, number, execution, &sure, &logs).await,
-        };
-        let verdict = decide(&ended.evidence, work.known.find(execution));
-        outcomes.push(verdict.outcome);
-        let report = report(info, ended, verdict, began.elapsed(), logs);
-        stage
-            .events
-            .emit(Event::ExecutionFinished(Box::new(report)));
+    let (sandboxed, (catalogues, leaving)) = tokio::join!(
+        try_sandbox(manner, stage),
+        preflight::ask_all(&work.executions, stage)
+    );
+    let play = Play {
+        work,
+        stage,
+        folder: &folder,
+        catalogues: &catalogues,
+        sandboxed,
+        repeat: manner.repeat,
+    };
+    let together = stream::iter(&schedule.together).map(|turn| play.turn(turn));
+    let mut outcomes: Vec<Outcome> = together.buffer_unordered(jobs).collect().await;
+    for turn in &schedule.alone {
+        outcomes.push(play.turn(turn).await);
     }
     preflight::leave(leaving, stage.events).await;
     warn_of_stale_entries(work, stage.events);
@@ -48,6 +61,75 @@ pub async fn run(work: &Workload, stage: &Stage<'_>) -> Exit {
     let took = began.elapsed();
     stage.events.emit(Event::RunFinished { interrupted, took });
     Exit::of(&outcomes, interrupted)
+}
+
+/// What all turns of a run share.
+struct Play<'a> {
+    work: &'a Workload,
+    stage: &'a Stage<'a>,
+    folder: &'a Path,
+    catalogues: &'a Catalogues,
+    sandboxed: bool,
+    repeat: u32,
+}
+
+impl Play<'_> {
+    /// Runs an execution once, and tells what became of it.
+    async fn turn(&self, turn: &Turn<'_>) -> Outcome {
+        let info = describe(turn);
+        let events = self.stage.events;
+        events.emit(Event::ExecutionStarted(info.clone()));
+        let began = Instant::now();
+        let mut name = format!("{}-{}", info.id, info.combination);
+        if self.repeat > 1 {
+            name.push_str(&format!("-{}", turn.repetition));
+        }
+        let logs = self.folder.join(name);
+        let ended = self.play(turn, &logs).await;
+        let verdict = decide(&ended.evidence, self.work.known.find(turn.execution));
+        let outcome = verdict.outcome;
+        let report = report(info, ended, verdict, began.elapsed(), logs);
+        events.emit(Event::ExecutionFinished(Box::new(report)));
+        outcome
+    }
+
+    async fn play(&self, turn: &Turn<'_>, logs: &Path) -> Ended {
+        match preflight::judge(turn.execution, self.catalogues) {
+            _ if self.stage.interrupt.is_cancelled() => {
+                not_run(Fault::new(Outcome::Interrupted, "not run"))
+            }
+            Judgement::Not(fault) => not_run(fault),
+            Judgement::Run(sure) => {
+                let task = Task {
+                    number: turn.number,
+                    execution: turn.execution,
+                    sure: &sure,
+                    folder: logs,
+                    sandboxed: self.sandboxed,
+                };
+                execute(self.stage, &task).await
+            }
+        }
+    }
+}
+
+/// Whether executions get sandboxes: where they are wanted and the system allows them.
+async fn try_sandbox(manner: &Manner, stage: &Stage<'_>) -> bool {
+    if manner.no_sandbox {
+        return false;
+    }
+    let tried = match Sandbox::start(stage.spawner, stage.config.shm_size).await {
+        Ok(sandbox) => sandbox.end().await,
+        Err(why) => Err(why),
+    };
+    if let Err(why) = &tried {
+        let what = format!(
+            "executions share {SHARED_MEMORY} and {LOCKS} with everybody, because no sandbox can \
+             be made: {why}"
+        );
+        stage.events.emit(Event::Warning(what));
+    }
+    tried.is_ok()
 }
 
 fn report(
@@ -59,7 +141,7 @@ fn report(
 ) -> ExecutionReport {
     let mut warnings = ended.warnings;
     // Without another fault the leaks are the reason of the outcome.
-    if ended.evidence.fault.is_some() {
+    if ended.evidence.fault.as_ref().is_some_and(Fault::is_failure) {
         let leaks = ended.evidence.leaks.iter();
         warnings.extend(leaks.map(|leak| format!("left behind: {leak}")));
     }
@@ -77,6 +159,10 @@ fn report(
 }
 
 fn warn_of_stale_entries(work: &Workload, events: &Events) {
+    if work.scenarios.iter().any(|s| s.plays_all.is_some()) {
+        // The list is of more combinations than there are then.
+        return;
+    }
     let platforms = work.config.platforms.iter();
     let platforms: Vec<&str> = platforms.map(|p| p.name.as_str()).collect();
     let every = plan(&work.scenarios, &Filter::default(), &platforms);
@@ -96,16 +182,24 @@ fn not_run(fault: Fault) -> Ended {
     }
 }
 
-fn describe(number: usize, execution: &Execution) -> ExecutionInfo {
+fn describe(turn: &Turn<'_>) -> ExecutionInfo {
+    let execution = turn.execution;
     let scenario = &execution.scenario.scenario;
-    let roles = execution.scenario.roles.iter().cloned();
+    let roles = match &execution.scenario.plays_all {
+        Some(one) => vec![one.to_string()],
+        None => execution.scenario.roles.clone(),
+    };
     ExecutionInfo {
-        number,
+        number: turn.number,
+        repetition: turn.repetition,
         id: scenario.id.to_string(),
         name: scenario.name.clone(),
         place: format!("{}:{}", scenario.file.display(), scenario.line),
         combination: execution.combination(),
-        roles: roles.zip(execution.platforms.iter().cloned()).collect(),
+        roles: roles
+            .into_iter()
+            .zip(execution.platforms.iter().cloned())
+            .collect(),
     }
 }
 

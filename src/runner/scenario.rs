@@ -54,10 +54,19 @@ impl Scenario {
         let mut tags = self.tags.iter();
         tags.find_map(|tag| number_in(tag, STEP_TIMEOUT))
     }
+
+    /// The MiB that a tag `@shm-size(N)` gives the sandbox's shared memory.
+    pub fn shm_size(&self) -> Option<u64> {
+        let mut tags = self.tags.iter();
+        tags.find_map(|tag| number_in(tag, SHM_SIZE))
+    }
 }
 
 /// The tag that widens the limit for a step.
 pub(super) const STEP_TIMEOUT: &str = "step-timeout";
+
+/// The tag that asks for a sandbox with so much shared memory.
+pub(super) const SHM_SIZE: &str = "shm-size";
 
 /// The number in a tag `name(N)`.
 pub(super) fn number_in(tag: &str, name: &str) -> Option<u64> {

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::cli::{Cli, Command};
+use super::cli::{Cli, Command, Run};
 use super::config::{self, Config};
 use super::event::{Event, Events};
 use super::execute::Stage;
 use super::exit::{Exit, Refusal};
+use super::holder;
 use super::leftover;
 use super::nearest::did_you_mean;
 use super::plan::Execution;
@@ -19,6 +20,7 @@ use super::platform::Platform;
 use super::preflight::{self, Judgement};
 use super::report::Console;
 use super::report::console::Verbosity;
+use super::report::failure::Again;
 use super::route::RoutedScenario;
 use super::run::run;
 use super::spawn::Spawner;
@@ -40,16 +42,23 @@ pub fn main(cli: Cli) -> Exit {
 }
 
 fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
-    let config = read_config(cli)?;
+    let config = || read_config(cli);
     match &cli.command {
-        Command::List(selection) => Ok(list(&Workload::new(config, selection)?)),
-        Command::Doctor { platforms } => doctor(cli, config, platforms),
-        Command::Run(selection) => {
+        Command::HoldSandbox { shm_size } => Ok(holder::hold(*shm_size)),
+        Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
+        Command::Doctor { platforms } => doctor(cli, config()?, platforms),
+        Command::Run(Run { selection, manner }) => {
+            let mut config = config()?;
+            let scale = &mut config.scale;
+            scale.long_running = manner.long_running.unwrap_or(scale.long_running);
+            scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
             let work = Workload::new(config, selection)?;
-            with_stage(cli, &work.config, async |stage| run(&work, stage).await)
+            with_stage(cli, &work.config, async |stage| {
+                run(&work, manner, stage).await
+            })
         }
         Command::Check(selection) => {
-            let work = Workload::new(config, selection)?;
+            let work = Workload::new(config()?, selection)?;
             with_stage(cli, &work.config, async |stage| check(&work, stage).await)
         }
     }
@@ -93,8 +102,17 @@ fn list(work: &Workload) -> Exit {
     Exit::Green
 }
 
-/// The command that the reproduction of a failure begins with.
-fn again(cli: &Cli) -> String {
+/// How a failure is reproduced.
+fn again(cli: &Cli) -> Again {
+    let options = match &cli.command {
+        Command::Run(run) => run.options_again(),
+        _ => String::new(),
+    };
+    let command = command_again(cli);
+    Again { command, options }
+}
+
+fn command_again(cli: &Cli) -> String {
     let invoked = std::env::var("HARMONY_INVOKED_AS");
     let command = invoked.unwrap_or_else(|_| "harmony run".to_owned());
     let given = std::env::var_os("HARMONY_CONFIG").map(PathBuf::from);

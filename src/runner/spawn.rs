@@ -6,13 +6,18 @@
 //! server leaves behind in its group can be killed and reaped like the server itself.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
@@ -72,8 +77,45 @@ pub struct Spawner {
     groups: Arc<Groups>,
 }
 
+/// The namespaces that make up a sandbox.
+#[derive(Debug)]
+pub struct Namespaces {
+    /// A user namespace; `None` where it is that of the runner.
+    user: Option<File>,
+    mount: File,
+}
+
+impl Namespaces {
+    /// Those of a running process.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be opened.
+    pub fn of(pid: i32) -> io::Result<Namespaces> {
+        let open = |kind: &str| File::open(format!("/proc/{pid}/ns/{kind}"));
+        let user = open("user")?;
+        let own = std::fs::metadata("/proc/self/ns/user")?;
+        let theirs = user.metadata()?;
+        let differs = (own.dev(), own.ino()) != (theirs.dev(), theirs.ino());
+        Ok(Namespaces {
+            // Entering the one that a process is in already is an error.
+            user: differs.then_some(user),
+            mount: open("mnt")?,
+        })
+    }
+
+    /// Moves the process into them; only one without other threads can.
+    fn enter(&self) -> nix::Result<()> {
+        if let Some(user) = &self.user {
+            setns(user, CloneFlags::CLONE_NEWUSER)?;
+        }
+        setns(&self.mount, CloneFlags::CLONE_NEWNS)
+    }
+}
+
 struct Request {
     command: Command,
+    inside: Option<Arc<Namespaces>>,
     reply: oneshot::Sender<io::Result<Child>>,
 }
 
@@ -125,7 +167,7 @@ impl Spawner {
                     if request.reply.is_closed() {
                         continue;
                     }
-                    let started = start(request.command, &known, &mut leaders);
+                    let started = start(request.command, request.inside, &known, &mut leaders);
                     drop(leaders);
                     let unclaimed = request.reply.send(started);
                     if let Err(Ok(child)) = unclaimed {
@@ -142,9 +184,26 @@ impl Spawner {
     ///
     /// When the program cannot be started.
     pub async fn spawn(&self, command: Command) -> io::Result<Child> {
+        self.spawn_inside(command, None).await
+    }
+
+    /// Starts `command` in a process group of its own, inside of namespaces where some are given.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started, or may not enter the namespaces.
+    pub async fn spawn_inside(
+        &self,
+        command: Command,
+        inside: Option<Arc<Namespaces>>,
+    ) -> io::Result<Child> {
         let (reply, answer) = oneshot::channel();
         let gone = || io::Error::other("the spawner thread has ended");
-        let request = Request { command, reply };
+        let request = Request {
+            command,
+            inside,
+            reply,
+        };
         self.requests.send(request).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -192,15 +251,26 @@ fn send(pid: i32, signal: Signal) {
 /// Starts `command` and enters it among the `leaders`.
 fn start(
     mut command: Command,
+    inside: Option<Arc<Namespaces>>,
     groups: &Arc<Groups>,
     leaders: &mut BTreeSet<i32>,
 ) -> io::Result<Child> {
     let parent = std::process::id();
     command.process_group(0);
-    // SAFETY: between fork and exec the closure makes two system calls and builds an error from a
+    // Entering a mount namespace moves a process to the root folder.
+    let folder = match command.get_current_dir() {
+        Some(folder) => folder.to_owned(),
+        None => std::env::current_dir()?,
+    };
+    let folder = CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: between fork and exec the closure makes a few system calls and builds an error from a
     // number; it neither allocates nor takes a lock.
     unsafe {
         command.pre_exec(move || {
+            if let Some(namespaces) = &inside {
+                namespaces.enter()?;
+                nix::unistd::chdir(folder.as_c_str())?;
+            }
             // SIGTERM, so that a step server can still release what it holds.
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
             if nix::unistd::getppid().as_raw().unsigned_abs() == parent {
@@ -339,7 +409,15 @@ mod tests {
         let command = shell("sleep 600");
         let (reply, answer) = oneshot::channel();
         drop(answer);
-        spawner.requests.send(Request { command, reply }).unwrap();
+        let inside = None;
+        spawner
+            .requests
+            .send(Request {
+                command,
+                inside,
+                reply,
+            })
+            .unwrap();
         // The thread takes requests in turn, so the one before is started now.
         let mut next = spawner.spawn(shell("exit 0")).await.unwrap();
         exit_of(&mut next).await;

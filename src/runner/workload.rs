@@ -12,6 +12,7 @@ use super::known::KnownFailures;
 use super::plan::{Execution, plan};
 use super::platform::Platform;
 use super::route::{RoutedScenario, route};
+use super::same_process::together;
 
 /// What the files and the command line say.
 pub struct Workload {
@@ -40,13 +41,18 @@ impl Workload {
             &platforms,
         )
         .map_err(Refusal::usage)?;
-        let scenarios = feature::read_folder(&config.features).map_err(Refusal::usage)?;
+        let folder = selection.features.as_ref().unwrap_or(&config.features);
+        let scenarios = feature::read_folder(folder).map_err(Refusal::usage)?;
         if let Some(unknown) = filter.unknown_id(&scenarios) {
             return Err(Refusal(Exit::Nothing, unknown));
         }
         let known = KnownFailures::read(&config.known_failures, &platforms);
         let known = known.map_err(Refusal::usage)?;
-        let scenarios: Vec<_> = scenarios.into_iter().map(|s| Arc::new(route(s))).collect();
+        let routed = |scenario| match selection.same_process {
+            true => together(route(scenario)),
+            false => route(scenario),
+        };
+        let scenarios: Vec<_> = scenarios.into_iter().map(|s| Arc::new(routed(s))).collect();
         let is_there = |p: &&Platform| p.missing().is_none();
         let available = config.platforms.iter().filter(is_there);
         let available: Vec<&str> = available.map(|p| p.name.as_str()).collect();

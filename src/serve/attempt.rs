@@ -1,8 +1,8 @@
 //! What came of operations that a step attempts and a later step judges.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::failure::Failure;
+use super::failure::{Failure, StepOutcome, expect_equal};
 use crate::Error;
 
 /// What was attempted.
@@ -39,6 +39,22 @@ pub struct Attempt {
     pub error: Option<Error>,
     /// How long it took.
     pub took: Duration,
+    /// Number of bytes that it was about, where that matters.
+    pub size: Option<usize>,
+}
+
+impl Attempt {
+    /// Compares a size that an error tells with the one that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// A failure with both sizes, or if the attempt was not about a number of bytes.
+    pub fn expect_told_size(&self, told: u64) -> StepOutcome {
+        let asked = self.size.ok_or_else(|| {
+            Failure::new("expected an attempt with a number of bytes, found one without")
+        })?;
+        expect_equal("size told by the error", asked as u64, told)
+    }
 }
 
 /// The attempts of a scenario.
@@ -62,7 +78,33 @@ impl Attempts {
             None => tracing::info!("{words} succeeded after {took:?}"),
             Some(error) => tracing::info!("{words} failed after {took:?}: {error}"),
         }
-        self.0.push((operation, Attempt { error, took }));
+        let size = None;
+        self.0.push((operation, Attempt { error, took, size }));
+        yielded
+    }
+
+    /// Makes an attempt and notes it.
+    pub fn make<T>(
+        &mut self,
+        operation: Operation,
+        attempt: impl FnOnce() -> Result<T, Error>,
+    ) -> Option<T> {
+        let begun = Instant::now();
+        let result = attempt();
+        self.note(operation, begun.elapsed(), result)
+    }
+
+    /// Makes an attempt that is about `size` bytes and notes it.
+    pub fn make_sized<T>(
+        &mut self,
+        operation: Operation,
+        size: usize,
+        attempt: impl FnOnce() -> Result<T, Error>,
+    ) -> Option<T> {
+        let yielded = self.make(operation, attempt);
+        if let Some((_, attempt)) = self.0.last_mut() {
+            attempt.size = Some(size);
+        }
         yielded
     }
 
@@ -80,6 +122,22 @@ impl Attempts {
         })
     }
 
+    /// Checks that the last attempt at `operation` succeeded.
+    ///
+    /// # Errors
+    ///
+    /// If there was none, or how it failed.
+    pub fn expect_success(&self, operation: Operation) -> StepOutcome {
+        match &self.last(operation)?.error {
+            None => Ok(()),
+            Some(error) => {
+                let words = operation.words();
+                let message = format!("expected {words} to succeed, but it failed: {error}");
+                Err(Failure::new(message))
+            }
+        }
+    }
+
     /// How the last attempt at `operation` failed.
     ///
     /// # Errors
@@ -91,6 +149,21 @@ impl Attempts {
             Failure::new(format!("expected {words} to fail, but it succeeded"))
         })
     }
+}
+
+/// That an attempt failed with another error than the `expected` one.
+pub fn another_error(expected: &str, found: &Error) -> Failure {
+    let kind = kind_of(found);
+    Failure::new(format!(
+        "expected the error {expected}, found {kind}: {found}"
+    ))
+}
+
+/// What kind of error it is: the name of its case.
+pub fn kind_of(error: &Error) -> String {
+    let text = format!("{error:?}");
+    let end = text.find(|c: char| !c.is_alphanumeric());
+    text[..end.unwrap_or(text.len())].to_owned()
 }
 
 #[cfg(test)]
@@ -113,12 +186,40 @@ mod tests {
             Ok(Error::InvalidName { .. })
         ));
         assert!(attempts.error(Operation::Read).is_err());
+        assert!(attempts.expect_success(Operation::Create).is_err());
         let done = attempts.note(Operation::Create, Duration::ZERO, Ok(7));
         assert_eq!(done, Some(7));
+        attempts.expect_success(Operation::Create).unwrap();
         let failure = attempts.error(Operation::Create).unwrap_err().to_string();
         assert_eq!(
             failure,
             "expected making a buffer to fail, but it succeeded"
         );
+    }
+
+    #[test]
+    fn an_attempt_knows_what_it_was_about() {
+        let mut attempts = Attempts::default();
+        let refuse = || {
+            Err::<(), _>(Error::InvalidFrameSize {
+                name: "b".to_owned(),
+            })
+        };
+        attempts.make_sized(Operation::Write, 7, refuse);
+        let attempt = attempts.last(Operation::Write).unwrap();
+        assert_eq!(attempt.expect_told_size(7), Ok(()));
+        assert!(attempt.expect_told_size(8).is_err());
+        attempts.make(Operation::Write, refuse);
+        let attempt = attempts.last(Operation::Write).unwrap();
+        assert!(attempt.expect_told_size(7).is_err());
+    }
+
+    #[test]
+    fn errors_are_told_by_their_kind() {
+        let error = crate::BufferName::new("").unwrap_err();
+        assert_eq!(kind_of(&error), "InvalidName");
+        let failure = another_error("BufferFull", &error).to_string();
+        let expected = "expected the error BufferFull, found InvalidName: ";
+        assert!(failure.starts_with(expected), "{failure}");
     }
 }

@@ -11,7 +11,7 @@ use super::naming::RunId;
 use super::registry::Registry;
 use super::worker::{Outcome, Worker};
 use crate::rpc::message::{
-    ExecuteStepParams, InitializeParams, STEP_TIMEOUT, StepResult, StringMap,
+    ExecuteStepParams, InitializeParams, SKIPPED, STEP_TIMEOUT, StepResult, StringMap,
 };
 
 /// How long the end of a scenario waits for its things to be released in good order.
@@ -113,10 +113,13 @@ impl Executor {
             }
             Err(failure) => {
                 let message = failure.to_string();
-                tracing::error!("failed: {name}: {message}");
-                // An error that orchestrators know by its beginning already names the step.
-                let named = message.contains(name);
-                Some(if named {
+                match message.starts_with(SKIPPED) {
+                    true => tracing::info!("{name}: {message}"),
+                    false => tracing::error!("failed: {name}: {message}"),
+                }
+                // Errors that orchestrators know by their beginning stay as they are.
+                let known = message.contains(name) || message.starts_with(SKIPPED);
+                Some(if known {
                     message
                 } else {
                     format!("{name}: {message}")
@@ -219,6 +222,15 @@ mod tests {
             );
             let result = executor.execute(params("the test sings")).await;
             assert!(error(&result).starts_with(NO_MATCHING_STEP), "{result:?}");
+        });
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_carried_out_here_begins_with_that() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let result = executor.execute(params("the test needs more rights")).await;
+            assert_eq!(error(&result), "Skipped: on purpose");
         });
     }
 

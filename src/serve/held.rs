@@ -57,15 +57,22 @@ impl<T> Held<T> {
         Ok(&mut self.items[last].thing)
     }
 
-    /// As [`find`](Self::find), taking it out.
+    /// As [`find`](Self::find), and takes it out.
     ///
     /// # Errors
     ///
-    /// A failure that says which are there.
+    /// As [`find`](Self::find).
     pub fn take(&mut self, role: &str, name: Option<&str>) -> Result<T, Failure> {
         self.find(role, name)?;
-        let last = self.items.pop().expect("what was found is the last");
-        Ok(last.thing)
+        match self.items.pop() {
+            Some(item) => Ok(item.thing),
+            None => Err(self.nothing_found(role, name)),
+        }
+    }
+
+    /// All of them, the last used last.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.items.iter_mut().map(|item| &mut item.thing)
     }
 
     /// Lets go of all.
@@ -112,6 +119,16 @@ mod tests {
         assert_eq!(held.take("writer", Some("a")), Ok(1));
         assert!(held.take("writer", Some("a")).is_err());
         assert_eq!(held.find("", None), Ok(&mut 2));
+    }
+
+    #[test]
+    fn what_is_taken_is_no_longer_there() {
+        let mut held = Held::new("writer");
+        held.add("writer", "a", 1);
+        held.add("writer", "b", 2);
+        assert_eq!(held.take("writer", Some("a")), Ok(1));
+        assert_eq!(held.iter_mut().collect::<Vec<_>>(), [&2]);
+        assert!(held.take("writer", Some("a")).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use super::ends::{Loan, Writer};
 use super::failure::{Failure, StepOutcome};
 use super::pattern;
+use crate::Error;
 
 /// Memory for one frame, lent and not yet committed. Dropped, nothing is sent and the writer is
 /// closed.
@@ -16,13 +17,15 @@ use super::pattern;
 pub struct OpenLoan {
     /// `None` when the thread is to end.
     orders: Option<Sender<Order>>,
-    replies: Receiver<StepOutcome>,
+    replies: Receiver<Result<(), Error>>,
     thread: Option<JoinHandle<Writer>>,
+    size: usize,
 }
 
 #[derive(Debug)]
 enum Order {
-    Fill,
+    /// The first bytes, so many of them.
+    Fill(usize),
     Commit,
 }
 
@@ -42,8 +45,9 @@ impl OpenLoan {
             orders: Some(orders),
             replies,
             thread: Some(thread),
+            size,
         };
-        loan.reply()?;
+        loan.reply()??;
         Ok(loan)
     }
 
@@ -53,17 +57,26 @@ impl OpenLoan {
     ///
     /// If the lending thread is gone.
     pub fn fill(&self) -> StepOutcome {
-        self.order(Order::Fill)
+        Ok(self.order(Order::Fill(self.size))??)
     }
 
-    /// Sends the frame; the writer is free again.
+    /// Fills the first half only.
     ///
     /// # Errors
     ///
-    /// If the reader has gone.
-    pub fn commit(mut self) -> Result<Writer, Failure> {
-        self.order(Order::Commit)?;
-        self.end().ok_or_else(gone)
+    /// If the lending thread is gone.
+    pub fn fill_half(&self) -> StepOutcome {
+        Ok(self.order(Order::Fill(self.size / 2))??)
+    }
+
+    /// Sends the frame. The writer is free again, also if the reader has gone, as the error says.
+    ///
+    /// # Errors
+    ///
+    /// If the lending thread is gone.
+    pub fn commit(mut self) -> Result<(Writer, Result<(), Error>), Failure> {
+        let committed = self.order(Order::Commit)?;
+        Ok((self.end().ok_or_else(gone)?, committed))
     }
 
     /// Ends the thread; the writer, unless it is gone.
@@ -72,14 +85,14 @@ impl OpenLoan {
         self.thread.take()?.join().ok()
     }
 
-    fn order(&self, order: Order) -> StepOutcome {
+    fn order(&self, order: Order) -> Result<Result<(), Error>, Failure> {
         let orders = self.orders.as_ref().ok_or_else(gone)?;
         orders.send(order).map_err(|_| gone())?;
         self.reply()
     }
 
-    fn reply(&self) -> StepOutcome {
-        self.replies.recv().map_err(|_| gone())?
+    fn reply(&self) -> Result<Result<(), Error>, Failure> {
+        self.replies.recv().map_err(|_| gone())
     }
 }
 
@@ -97,7 +110,7 @@ fn lend(
     mut writer: Writer,
     size: usize,
     orders: &Receiver<Order>,
-    reply: &Sender<StepOutcome>,
+    reply: &Sender<Result<(), Error>>,
 ) -> Writer {
     let outcome = match writer.loan(size) {
         Ok(loan) => {
@@ -105,7 +118,7 @@ fn lend(
             let _ = reply.send(Ok(()));
             obey(loan, orders, reply)
         }
-        Err(error) => Some(Err(error.into())),
+        Err(error) => Some(Err(error)),
     };
     if let Some(outcome) = outcome {
         let _ = reply.send(outcome);
@@ -117,16 +130,16 @@ fn lend(
 fn obey(
     mut loan: Loan<'_>,
     orders: &Receiver<Order>,
-    reply: &Sender<StepOutcome>,
-) -> Option<StepOutcome> {
+    reply: &Sender<Result<(), Error>>,
+) -> Option<Result<(), Error>> {
     for order in orders {
         match order {
-            Order::Fill => {
+            Order::Fill(length) => {
                 let data = pattern::sequenced(loan.len(), loan.sequence());
-                loan.copy_from(&data);
+                loan.copy_from(&data[..length]);
                 let _ = reply.send(Ok(()));
             }
-            Order::Commit => return Some(loan.commit().map(drop).map_err(Failure::from)),
+            Order::Commit => return Some(loan.commit().map(drop)),
         }
     }
     None
@@ -156,7 +169,8 @@ mod tests {
         let loan = OpenLoan::open(writer, 100).unwrap();
         loan.fill().unwrap();
         assert!(reader.read(Duration::ZERO).unwrap().is_none());
-        let mut writer = loan.commit().unwrap();
+        let (mut writer, committed) = loan.commit().unwrap();
+        committed.unwrap();
         let frame = reader.read(Duration::from_secs(5)).unwrap().unwrap();
         assert_eq!(frame.to_vec(), pattern::sequenced(100, 1));
         assert_eq!(writer.write(b"x").unwrap(), 2);
@@ -181,5 +195,22 @@ mod tests {
         let (_reader, writer) = pair("refused");
         let failure = OpenLoan::open(writer, 5000).unwrap_err();
         assert!(failure.to_string().contains("5000"), "{failure}");
+    }
+
+    #[test]
+    fn half_a_frame_can_be_filled_and_the_writer_outlives_its_reader() {
+        let (mut reader, writer) = pair("half");
+        let loan = OpenLoan::open(writer, 100).unwrap();
+        loan.fill_half().unwrap();
+        let (writer, committed) = loan.commit().unwrap();
+        committed.unwrap();
+        let frame = reader.read(Duration::from_secs(5)).unwrap().unwrap();
+        let half = [&pattern::sequenced(50, 1)[..], &[0; 50]].concat();
+        assert_eq!(frame.to_vec(), half);
+        drop(frame);
+        let loan = OpenLoan::open(writer, 100).unwrap();
+        drop(reader);
+        let (_writer, committed) = loan.commit().unwrap();
+        assert!(matches!(committed, Err(Error::ReaderDead { .. })));
     }
 }

@@ -5,18 +5,27 @@
 //! time limit, and from there to the [`worker`], the thread with the scenario's [`world`], where
 //! [`definitions`] finds the function that carries it out. The functions are in `steps`, one file a
 //! feature file; what they hold is in [`reading`], [`writing`], [`serving`] and [`calling`]. What a step
-//! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside.
+//! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside,
+//! [`observing`] what single operations change in it. What benchmarks measure is in [`benchmark`].
+//!
+//! What a server's handler was given and what it did is in [`diary`]. A build with the cargo feature
+//! `faults` commits one of its [`fault`]s when told to, at the [`ends`] of buffers that steps hold.
 //!
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
 pub mod allocations;
 pub mod attempt;
+pub mod background;
+pub mod benchmark;
+pub mod broken_header;
 pub mod calling;
 mod correspondence;
+pub mod cpu_time;
 mod death;
 pub mod definitions;
 pub mod diary;
 mod drafting;
+pub mod draining;
 mod ended_wait;
 pub mod ends;
 pub mod executor;
@@ -24,28 +33,44 @@ pub mod failure;
 pub mod fault;
 #[cfg(feature = "faults")]
 mod faulty;
+pub mod figures;
+pub mod filling;
+pub mod findings;
+pub mod free_space;
 pub mod handling;
 pub mod held;
+pub mod history;
 mod lending;
 pub mod logs;
 pub mod making;
+pub mod mapping;
 pub mod methods;
+pub mod name_rules;
 pub mod naming;
+pub mod observing;
 pub mod patience;
 pub mod pattern;
 #[cfg(feature = "faults")]
 mod plan;
+pub mod race;
 pub mod reading;
 pub mod registry;
+pub mod ring_state;
+pub mod scale;
+pub mod second_writer;
 pub mod segment;
 pub mod serving;
 pub mod session;
+pub mod stale;
 pub mod stdio;
 mod steps;
 #[cfg(test)]
 mod test_steps;
+pub mod trial;
+pub mod waiting;
 pub mod worker;
 pub mod world;
 pub mod writing;
+pub mod written;
 
 pub use session::{Options, run};

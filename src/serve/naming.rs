@@ -16,7 +16,11 @@ pub const FEATURE_ID: &str = "HARMONY_FEATURE_ID";
 
 /// What makes names unique to one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunId(String);
+pub struct RunId {
+    text: String,
+    /// Whether somebody else knows it.
+    is_given: bool,
+}
 
 impl RunId {
     /// The run id: of the environment if both variables are set, else of `initialize` if it named
@@ -31,32 +35,45 @@ impl RunId {
     ) -> Self {
         let set = |name| variable(name).filter(|value| !value.is_empty());
         if let (Some(host), Some(feature)) = (set(HOST_PID), set(FEATURE_ID)) {
-            return RunId(format!("{host}_{feature}"));
+            return Self::given(format!("{host}_{feature}"));
         }
         match initialize {
             Some(params) if (params.host_pid, params.feature_id) != (0, 0) => {
-                RunId(format!("{}_{}", params.host_pid, params.feature_id))
+                Self::given(format!("{}_{}", params.host_pid, params.feature_id))
             }
             _ => Self::unique(),
         }
+    }
+
+    fn given(text: String) -> Self {
+        let is_given = true;
+        RunId { text, is_given }
     }
 
     fn unique() -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        RunId(format!("{}_{}", std::process::id(), now.as_nanos()))
+        RunId {
+            text: format!("{}_{}", std::process::id(), now.as_nanos()),
+            is_given: false,
+        }
+    }
+
+    /// Whether an orchestrator has given it, to all processes of the scenario.
+    pub fn is_given(&self) -> bool {
+        self.is_given
     }
 
     /// The name that a step's name stands for in this run.
     pub fn apply(&self, name: &str) -> String {
-        format!("{name}_{}", self.0)
+        format!("{name}_{}", self.text)
     }
 }
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -84,6 +101,7 @@ mod tests {
     fn the_variables_come_first() {
         let id = RunId::from_parts(variables("12", "abc"), Some(&params(1, 2)));
         assert_eq!(id.apply("test-basic"), "test-basic_12_abc");
+        assert!(id.is_given());
     }
 
     #[test]
@@ -100,6 +118,7 @@ mod tests {
     fn without_either_the_id_is_unique() {
         let id = || RunId::from_parts(|_| None, Some(&params(0, 0)));
         assert_ne!(id(), id());
+        assert!(!id().is_given());
         assert!(
             id().to_string()
                 .starts_with(&std::process::id().to_string())

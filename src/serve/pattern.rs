@@ -27,6 +27,26 @@ pub fn plain(size: usize) -> Vec<u8> {
     sequenced(size, 0)
 }
 
+/// The data of frames with any sequence number and up to some size, made once for many frames.
+#[derive(Debug)]
+pub struct Stock(Vec<u8>);
+
+impl Stock {
+    /// For frames of up to `longest` bytes.
+    pub fn new(longest: usize) -> Stock {
+        Stock(sequenced(longest + 256, 0))
+    }
+
+    /// As [`sequenced`].
+    ///
+    /// # Panics
+    ///
+    /// If the stock is not for frames of that size.
+    pub fn sequenced(&self, size: usize, sequence: u64) -> &[u8] {
+        &self.0[(sequence % 256) as usize..][..size]
+    }
+}
+
 /// The data of the i-th of many requests, counted from 0.
 pub fn numbered_request(index: usize) -> Vec<u8> {
     format!("Request {index}").into_bytes()
@@ -68,6 +88,10 @@ mod tests {
         assert_eq!(sequenced(258, 0)[255..], [255, 0, 1]);
         assert_eq!(plain(258), sequenced(258, 0));
         assert_eq!(sequenced_piece(300).repeat(2), sequenced(512, 300));
+        for (size, sequence) in [(10, 0), (1, 255), (10, 300)] {
+            let stock = Stock::new(10);
+            assert_eq!(stock.sequenced(size, sequence), sequenced(size, sequence));
+        }
         assert_eq!(numbered_request(0), b"Request 0");
     }
 

@@ -3,7 +3,7 @@
 //! Steps that check or corrupt what is in shared memory do it here, by reading and writing the
 //! files: nothing of the library's own view is involved, and no memory is mapped.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -51,6 +51,20 @@ impl BufferFiles {
             &self.segment,
             &self.lock,
         ]
+    }
+
+    /// Whether somebody holds the lock, in whatever process; it is tried.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; there is no lock file.
+    pub fn is_locked(&self) -> io::Result<bool> {
+        let file = OpenOptions::new().read(true).write(true).open(&self.lock)?;
+        match file.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     /// Those that exist.
@@ -319,7 +333,16 @@ impl RawSegment {
     ///
     /// Those of the system.
     pub fn data_posts(&self) -> io::Result<u32> {
-        semaphore_value(&self.files.data_semaphore)
+        Ok(semaphore_halves(&self.files.data_semaphore)?[0])
+    }
+
+    /// How many threads sleep until the writer posts its semaphore.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn data_waiters(&self) -> io::Result<u32> {
+        Ok(semaphore_halves(&self.files.data_semaphore)?[1])
     }
 
     /// Overwrites the value of the semaphore that the writer posts; whoever sleeps on it sleeps on.
@@ -340,7 +363,7 @@ impl RawSegment {
     ///
     /// Those of the system.
     pub fn space_posts(&self) -> io::Result<u32> {
-        semaphore_value(&self.files.space_semaphore)
+        Ok(semaphore_halves(&self.files.space_semaphore)?[0])
     }
 
     fn payload_start(&self) -> io::Result<u64> {
@@ -348,11 +371,12 @@ impl RawSegment {
     }
 }
 
-/// glibc keeps a semaphore's value in the lower half of its first eight bytes.
-fn semaphore_value(path: &PathBuf) -> io::Result<u32> {
-    let mut value = [0; 4];
-    fs::File::open(path)?.read_exact_at(&mut value, 0)?;
-    Ok(u32::from_le_bytes(value))
+/// glibc keeps a semaphore's value in the lower half of its first eight bytes, and how many sleep on
+/// it in the upper half.
+fn semaphore_halves(path: &PathBuf) -> io::Result<[u32; 2]> {
+    let mut halves = [[0; 4]; 2];
+    fs::File::open(path)?.read_exact_at(halves.as_flattened_mut(), 0)?;
+    Ok(halves.map(u32::from_le_bytes))
 }
 
 #[cfg(test)]
@@ -407,9 +431,29 @@ mod tests {
         assert_eq!(raw.data_posts().unwrap(), 2);
         drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
         assert_eq!((raw.used().unwrap(), raw.space_posts().unwrap()), (0, 1));
+        assert!(files.is_locked().unwrap());
+        assert_eq!(raw.data_waiters().unwrap(), 0);
         drop((reader, writer));
         assert!(files.existing().is_empty());
+        assert!(files.is_locked().is_err());
         assert!(RawSegment::open(&name).is_err());
+    }
+
+    #[test]
+    fn who_sleeps_is_seen_from_outside() {
+        let name = name("asleep");
+        let mut reader = Reader::create(&name, &BufferConfig::new(64, 1024)).unwrap();
+        let raw = RawSegment::open(&name).unwrap();
+        assert_eq!(raw.data_waiters().unwrap(), 0);
+        let sleeping = std::thread::spawn(move || reader.read(Duration::from_millis(500)).unwrap());
+        let begun = std::time::Instant::now();
+        while raw.data_waiters().unwrap() == 0 {
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "nobody falls asleep"
+            );
+        }
+        assert!(sleeping.join().unwrap().is_none());
     }
 
     #[test]

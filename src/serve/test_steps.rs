@@ -10,7 +10,7 @@ use cucumber::when;
 
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::world::World;
-use crate::rpc::message::{ExecuteStepParams, StepType};
+use crate::rpc::message::{ExecuteStepParams, SKIPPED, StepType};
 
 pub fn params(step: &str) -> ExecuteStepParams {
     ExecuteStepParams {
@@ -29,6 +29,11 @@ fn passes(_: &mut World) {}
 #[when(regex = r"^the test fails$")]
 fn fails(_: &mut World) -> StepOutcome {
     Err(Failure::new("on purpose"))
+}
+
+#[when(regex = r"^the test needs more rights$")]
+fn needs_more_rights(_: &mut World) -> StepOutcome {
+    Err(Failure::new(format!("{SKIPPED}on purpose")))
 }
 
 #[when(regex = r"^the test panics$")]

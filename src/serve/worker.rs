@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::naming::RunId;
 use super::registry::Registry;
 use super::world::World;
-use crate::rpc::message::{ExecuteStepParams, StringMap};
+use crate::rpc::message::{ExecuteStepParams, SKIPPED, StringMap};
 use crate::rpc::server::panic_message;
 
 /// What became of a step.
@@ -113,11 +113,14 @@ async fn execute(world: &mut World, params: ExecuteStepParams) -> Outcome {
     Outcome { result, context }
 }
 
-/// A failed step arrives as a panic, with the message of its [`Failure`].
+/// A failed step arrives as a panic, with the message of its [`Failure`]. Where it was raised helps
+/// only whoever has to mend something.
 fn failure_of(message: &str) -> Failure {
     match PANICKED_AT.take() {
-        Some(place) => Failure::new(format!("{message} ({place})")),
-        None => Failure::new(message),
+        Some(place) if !message.starts_with(SKIPPED) => {
+            Failure::new(format!("{message} ({place})"))
+        }
+        _ => Failure::new(message),
     }
 }
 

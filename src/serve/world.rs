@@ -8,13 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempts;
+use super::benchmark::Benchmarks;
 use super::calling::CallingEnd;
+use super::draining::Draining;
 use super::ends::{Reader, Writer};
 use super::failure::Failure;
+use super::findings::Findings;
 use super::held::Held;
 use super::naming::RunId;
+use super::observing::Observations;
 use super::reading::ReadingEnd;
 use super::registry::Registry;
+use super::segment::RawSegment;
 use super::serving::ServingEnd;
 use super::writing::WritingEnd;
 use crate::duplex::ChannelName;
@@ -29,6 +34,8 @@ pub struct World {
     registry: Arc<Registry>,
     /// Buffers that this process reads.
     pub readers: Held<ReadingEnd>,
+    /// Buffers that this process reads in the background.
+    pub draining: Held<Draining>,
     /// Buffers that this process writes.
     pub writers: Held<WritingEnd>,
     /// Channels that this process serves.
@@ -37,6 +44,12 @@ pub struct World {
     pub clients: Held<CallingEnd>,
     /// What came of what steps attempted.
     pub attempts: Attempts,
+    /// What single operations changed in shared memory, if that is to be observed.
+    pub observations: Option<Observations>,
+    /// What benchmarks have measured.
+    pub benchmarks: Benchmarks,
+    /// What steps found out otherwise.
+    pub findings: Findings,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
     pub context: StringMap,
     #[cfg(test)]
@@ -50,10 +63,14 @@ impl World {
             run,
             registry,
             readers: Held::new("reader"),
+            draining: Held::new("reader in the background"),
             writers: Held::new("writer"),
             servers: Held::new("server"),
             clients: Held::new("client"),
             attempts: Attempts::default(),
+            observations: None,
+            benchmarks: Benchmarks::default(),
+            findings: Findings::default(),
             context: StringMap::new(),
             #[cfg(test)]
             witness: None,
@@ -95,8 +112,23 @@ impl World {
         config: &BufferConfig,
     ) -> Result<(), Error> {
         let name = BufferName::new(self.run.apply(buffer))?;
-        self.registry.note_reader(&name);
-        let reader = Reader::create(&name, config)?;
+        self.create_named_buffer(role, buffer, &name, config)
+    }
+
+    /// As [`World::create_buffer`], for a buffer whose name in shared memory is known.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reader::create`].
+    pub fn create_named_buffer(
+        &mut self,
+        role: &str,
+        buffer: &str,
+        name: &BufferName,
+        config: &BufferConfig,
+    ) -> Result<(), Error> {
+        self.registry.note_reader(name);
+        let reader = Reader::create(name, config)?;
         self.readers.add(role, buffer, ReadingEnd::new(reader));
         Ok(())
     }
@@ -120,6 +152,33 @@ impl World {
         self.registry.note_writer(channel.request());
     }
 
+    /// The buffer that a step is about which names none: the one last written, or else read, by a
+    /// process of this role.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn buffer_in_use(&mut self, role: &str) -> Result<BufferName, Failure> {
+        if let Ok(writing) = self.writers.find(role, None) {
+            return Ok(writing.buffer().clone());
+        }
+        Ok(self.readers.find(role, None)?.buffer().clone())
+    }
+
+    /// The segment of [`buffer_in_use`](Self::buffer_in_use), from outside.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn segment_in_use(&mut self, role: &str) -> Result<RawSegment, Failure> {
+        RawSegment::open(&self.buffer_in_use(role)?)
+    }
+
+    /// Whether an orchestrator has given this run its id.
+    pub fn is_orchestrated(&self) -> bool {
+        self.run.is_given()
+    }
+
     /// Where everything is noted that this World makes.
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -129,6 +188,8 @@ impl World {
     pub fn release(&mut self) {
         self.clients.clear();
         self.servers.clear();
+        self.draining.clear();
+        self.benchmarks = Benchmarks::default();
         self.writers.clear();
         self.readers.clear();
     }

@@ -1,33 +1,31 @@
 //! A buffer that this process writes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::attempt::another_error;
+use super::background::{Background, Job, Progress};
 use super::ends::Writer;
-use super::failure::{Failure, StepOutcome};
+use super::failure::{Failure, StepOutcome, expect_equal};
 use super::lending::OpenLoan;
 use super::pattern;
+use super::ring_state::RingState;
+use super::written::Written;
 use crate::{BufferName, Error};
 
 /// How long a write waits for space, unless its step is about a full buffer.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a write waits that is expected to find the buffer full.
-pub const FULL_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// How much longer than its timeout a failing write may take.
-const FULL_SLACK: Duration = Duration::from_millis(100);
-
-/// How often a write in the background looks whether it is to stop.
-const STOP_TICK: Duration = Duration::from_millis(100);
 
 /// A writer, and what it is being used for.
 #[derive(Debug)]
 pub struct WritingEnd {
     buffer: BufferName,
     state: State,
+    /// The frame last written by a step that another one asks about.
+    last: Option<Written>,
+    /// How far writing in the background came that is over.
+    progress: Option<Progress>,
+    /// The size that steps call large.
+    large: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -35,8 +33,17 @@ enum State {
     Ready(Box<Writer>),
     Lending(OpenLoan),
     Background(Background),
+    Waiting(WaitingFrame),
     /// Why there is no writer any more.
     Gone(String),
+}
+
+/// A frame that waits for room.
+#[derive(Debug)]
+struct WaitingFrame {
+    background: Background,
+    data: Vec<u8>,
+    before: RingState,
 }
 
 impl WritingEnd {
@@ -45,16 +52,25 @@ impl WritingEnd {
         WritingEnd {
             buffer: writer.name().clone(),
             state: State::Ready(Box::new(writer)),
+            last: None,
+            progress: None,
+            large: None,
         }
     }
 
-    /// The writer.
+    /// The buffer that it writes to.
+    pub fn buffer(&self) -> &BufferName {
+        &self.buffer
+    }
+
+    /// The writer. A frame that waits for room is waited for; writing without end is stopped.
     ///
     /// # Errors
     ///
-    /// A failure that says what the writer is doing instead.
+    /// A failure that says what the writer is doing instead, or how what it did in the background
+    /// has failed.
     pub fn writer(&mut self) -> Result<&mut Writer, Failure> {
-        self.settle();
+        self.settle()?;
         let what = self.what();
         match &mut self.state {
             State::Ready(writer) => Ok(writer),
@@ -71,50 +87,128 @@ impl WritingEnd {
         Ok(self.writer()?.write(data)?)
     }
 
-    /// Writes frames of 1024 bytes until the buffer is full; their number.
+    /// Writes one frame with the data of its sequence number.
     ///
     /// # Errors
     ///
-    /// If a write fails otherwise, if not even one frame fits, or if the last write did not wait
-    /// for its timeout, and no longer.
-    pub fn fill(&mut self) -> Result<usize, Failure> {
-        let mut count = 0;
-        while self.try_write()? {
-            count += 1;
-        }
-        if count == 0 {
-            return Err(Failure::new(
-                "expected room for a frame, found the buffer full",
-            ));
-        }
-        Ok(count)
+    /// Those of [`Writer::write`].
+    pub fn write_own(&mut self, size: usize) -> Result<u64, Failure> {
+        let data = self.own_data(size)?;
+        self.write(&data)
     }
 
-    /// Writes into a buffer that is expected to be full.
+    /// The data that the next frame gets if it is made of its sequence number.
     ///
     /// # Errors
     ///
-    /// If the write succeeds, fails otherwise, or takes less or more than its timeout.
-    pub fn expect_full(&mut self) -> StepOutcome {
-        if self.try_write()? {
-            return Err(Failure::new("expected the write to fail, but it succeeded"));
+    /// If the writer is not there.
+    pub fn own_data(&mut self, size: usize) -> Result<Vec<u8>, Failure> {
+        Ok(pattern::sequenced(size, self.writer()?.next_sequence()))
+    }
+
+    /// Writes one frame, which later steps can ask about: at once, or if there is no room in the
+    /// background.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Writer::write`] but for a full buffer. If there is no room for
+    /// [`WRITE_TIMEOUT`], the next step on this writer fails.
+    pub fn write_or_wait(&mut self, data: Vec<u8>) -> StepOutcome {
+        let writer = self.writer()?;
+        let before = RingState::now(writer.name())?;
+        writer.set_write_timeout(Duration::ZERO);
+        let written = writer.write(&data);
+        writer.set_write_timeout(WRITE_TIMEOUT);
+        match written {
+            Ok(sequence) => {
+                self.last = Some(Written {
+                    sequence,
+                    data,
+                    before,
+                    waited: false,
+                });
+                Ok(())
+            }
+            Err(Error::BufferFull { .. }) => self.wait_with(data, before),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    fn wait_with(&mut self, data: Vec<u8>, before: RingState) -> StepOutcome {
+        tracing::info!("no room for {} bytes yet: waiting", data.len());
+        let writer = self.take_writer("a background thread that could not be started")?;
+        self.state = State::Waiting(WaitingFrame {
+            background: Background::start(writer, Job::One(data.clone()))?,
+            data,
+            before,
+        });
         Ok(())
     }
 
-    /// Writes one frame of the default size with a short timeout; false if the buffer is full.
-    fn try_write(&mut self) -> Result<bool, Failure> {
-        let writer = self.writer()?;
-        let data = pattern::sequenced(pattern::DEFAULT_FRAME_SIZE, writer.next_sequence());
-        writer.set_write_timeout(FULL_TIMEOUT);
-        let begun = Instant::now();
-        let written = writer.write(&data);
-        let took = begun.elapsed();
-        writer.set_write_timeout(WRITE_TIMEOUT);
-        match written {
-            Ok(_) => Ok(true),
-            Err(Error::BufferFull { .. }) => expect_timeout(took).map(|()| false),
-            Err(error) => Err(error.into()),
+    /// The frame last written with [`write_or_wait`](Self::write_or_wait), now that it is.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be written, or there is none.
+    pub fn last_written(&mut self) -> Result<&Written, Failure> {
+        self.settle()?;
+        let last = self.last.as_ref();
+        last.ok_or_else(|| Failure::new("expected a frame to have been written, found none"))
+    }
+
+    /// Sets what [`large`](Self::large) frames are, in bytes.
+    pub fn set_large(&mut self, size: usize) {
+        self.large = Some(size);
+    }
+
+    /// The size of a large frame.
+    ///
+    /// # Errors
+    ///
+    /// If no step has said what is large.
+    pub fn large(&self) -> Result<usize, Failure> {
+        let unknown = || Failure::new("expected a large frame to have been written, found none");
+        self.large.ok_or_else(unknown)
+    }
+
+    /// Writes until the reader's death is noticed.
+    ///
+    /// # Errors
+    ///
+    /// If writing ends otherwise.
+    pub fn write_until_reader_death(&mut self) -> StepOutcome {
+        loop {
+            let data = self.own_data(pattern::DEFAULT_FRAME_SIZE)?;
+            match self.writer()?.write(&data) {
+                Ok(_) => {}
+                Err(Error::ReaderDead { .. }) => return Ok(()),
+                Err(other) => return Err(another_error("ReaderDead", &other)),
+            }
+        }
+    }
+
+    /// Checks that a frame waits for room, has done so for a while, and has changed nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// If no frame waits, or it was written meanwhile.
+    pub fn expect_waiting_frame(&self) -> StepOutcome {
+        let State::Waiting(frame) = &self.state else {
+            return Err(Failure::new(format!(
+                "expected a frame that waits for room, but {}",
+                self.what()
+            )));
+        };
+        frame.background.await_waiting()?;
+        let count = RingState::now(&self.buffer)?.written_count;
+        expect_equal(
+            "frames and wraps written",
+            frame.before.written_count,
+            count,
+        )?;
+        match frame.background.is_finished() {
+            false => Ok(()),
+            true => Err(Failure::new("expected the write to wait, but it has ended")),
         }
     }
 
@@ -135,8 +229,21 @@ impl WritingEnd {
     ///
     /// If nothing was borrowed.
     pub fn fill_loan(&mut self) -> StepOutcome {
+        self.loan()?.fill()
+    }
+
+    /// Fills the first half of the borrowed memory.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was borrowed.
+    pub fn fill_half_loan(&mut self) -> StepOutcome {
+        self.loan()?.fill_half()
+    }
+
+    fn loan(&self) -> Result<&OpenLoan, Failure> {
         match &self.state {
-            State::Lending(loan) => loan.fill(),
+            State::Lending(loan) => Ok(loan),
             _ => Err(self.no_loan()),
         }
     }
@@ -147,17 +254,32 @@ impl WritingEnd {
     ///
     /// If nothing was borrowed, or the reader has gone.
     pub fn commit_loan(&mut self) -> StepOutcome {
+        Ok(self.try_commit_loan()??)
+    }
+
+    /// Sends what was borrowed; the error if the reader has gone.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was borrowed.
+    pub fn try_commit_loan(&mut self) -> Result<Result<(), Error>, Failure> {
         let gone = State::Gone("a loan that could not be committed".into());
         match std::mem::replace(&mut self.state, gone) {
             State::Lending(loan) => {
-                self.state = State::Ready(Box::new(loan.commit()?));
-                Ok(())
+                let (writer, committed) = loan.commit()?;
+                self.state = State::Ready(Box::new(writer));
+                Ok(committed)
             }
             other => {
                 self.state = other;
                 Err(self.no_loan())
             }
         }
+    }
+
+    /// Whether memory was borrowed and not sent yet.
+    pub fn has_loan(&self) -> bool {
+        matches!(self.state, State::Lending(_))
     }
 
     /// Writes `count` frames of `size` bytes on a thread of their own; the writer is closed when
@@ -168,9 +290,75 @@ impl WritingEnd {
     /// If the writer is not there. A failing write is an error in the log, and what any later step
     /// on this writer fails with.
     pub fn write_in_background(&mut self, count: usize, size: usize) -> StepOutcome {
+        self.start(Job::Frames { count, size })
+    }
+
+    /// Writes frames of `size` bytes on a thread of their own, until another step needs the writer.
+    ///
+    /// # Errors
+    ///
+    /// If the writer is not there.
+    pub fn write_endlessly(&mut self, size: usize) -> StepOutcome {
+        self.start(Job::Endless { size })
+    }
+
+    fn start(&mut self, job: Job) -> StepOutcome {
         let writer = self.take_writer("a background thread that could not be started")?;
-        self.state = State::Background(Background::start(writer, count, size)?);
+        self.progress = None;
+        self.state = State::Background(Background::start(writer, job)?);
         Ok(())
+    }
+
+    /// How far writing in the background is, or came.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was written there.
+    pub fn progress(&self) -> Result<Progress, Failure> {
+        let progress = match &self.state {
+            State::Background(background) => Some(background.progress()),
+            _ => self.progress.clone(),
+        };
+        progress.ok_or_else(|| {
+            Failure::new(format!(
+                "expected frames to be written in the background, but {}",
+                self.what()
+            ))
+        })
+    }
+
+    /// Waits until the frame being written in the background has found no room for a while.
+    ///
+    /// # Errors
+    ///
+    /// If it finds room all the time, or nothing is being written.
+    pub fn await_full(&self) -> StepOutcome {
+        match &self.state {
+            State::Background(background) => background.await_waiting(),
+            _ => Err(Failure::new(format!(
+                "expected the writer to wait for room, but {}",
+                self.what()
+            ))),
+        }
+    }
+
+    /// The number of frames that were written, now that none is being written any more.
+    ///
+    /// # Errors
+    ///
+    /// If writing in the background has failed, or goes on to an end of its own.
+    pub fn count_written(&mut self) -> Result<u64, Failure> {
+        self.settle()?;
+        match (&self.state, &self.progress) {
+            (State::Ready(writer), _) => Ok(writer.next_sequence() - 1),
+            (State::Gone(_), Some(progress)) => Ok(progress.last),
+            _ => Err(Failure::new(self.what())),
+        }
+    }
+
+    /// Closes the writer.
+    pub fn close(&mut self, why: &str) {
+        self.state = State::Gone(why.to_owned());
     }
 
     /// Takes the writer out, leaving why it is gone if it does not come back.
@@ -185,17 +373,57 @@ impl WritingEnd {
         }
     }
 
-    /// Takes note of writes in the background that have come to their end.
-    fn settle(&mut self) {
-        if let State::Background(background) = &mut self.state
-            && background.is_finished()
-        {
-            let why = match background.finish() {
-                Ok(()) => "all frames were written in the background, then it was closed".into(),
-                Err(failure) => format!("writing in the background failed: {failure}"),
-            };
-            self.state = State::Gone(why);
+    /// Takes note of writing in the background that has come to its end, or comes to it now.
+    fn settle(&mut self) -> StepOutcome {
+        match &self.state {
+            State::Waiting(_) => {}
+            State::Background(background) if background.is_endless() => background.stop(),
+            State::Background(background) if background.is_finished() => {}
+            _ => return Ok(()),
         }
+        let ended = std::mem::replace(&mut self.state, State::Gone(String::new()));
+        match ended {
+            State::Waiting(frame) => self.settle_frame(frame),
+            State::Background(background) => self.settle_background(background),
+            other => {
+                self.state = other;
+                Ok(())
+            }
+        }
+    }
+
+    fn settle_frame(&mut self, mut frame: WaitingFrame) -> StepOutcome {
+        let (writer, outcome) = frame.background.finish();
+        self.take_back(writer, &outcome);
+        outcome?;
+        self.last = Some(Written {
+            sequence: frame.background.progress().last,
+            data: frame.data,
+            before: frame.before,
+            waited: true,
+        });
+        Ok(())
+    }
+
+    fn settle_background(&mut self, mut background: Background) -> StepOutcome {
+        let (writer, outcome) = background.finish();
+        self.progress = Some(background.progress());
+        let is_closed = writer.is_none();
+        self.take_back(writer, &outcome);
+        // A writer that is gone says why, to this step and to every later one.
+        if is_closed { Ok(()) } else { outcome }
+    }
+
+    fn take_back(&mut self, writer: Option<Writer>, outcome: &StepOutcome) {
+        self.state = match (writer, outcome) {
+            (Some(writer), _) => State::Ready(Box::new(writer)),
+            (None, Ok(())) => {
+                State::Gone("all frames were written in the background, then it was closed".into())
+            }
+            (None, Err(failure)) => {
+                State::Gone(format!("writing in the background failed: {failure}"))
+            }
+        };
     }
 
     fn what(&self) -> String {
@@ -206,6 +434,7 @@ impl WritingEnd {
             State::Background(_) => {
                 format!("the writer of '{buffer}' is writing in the background")
             }
+            State::Waiting(_) => format!("the writer of '{buffer}' waits for room"),
             State::Gone(why) => format!("the writer of '{buffer}' is gone: {why}"),
         }
     }
@@ -215,85 +444,11 @@ impl WritingEnd {
     }
 }
 
-fn expect_timeout(took: Duration) -> StepOutcome {
-    let longest = FULL_TIMEOUT + FULL_SLACK;
-    if (FULL_TIMEOUT..longest).contains(&took) {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "expected the write to fail after {FULL_TIMEOUT:?} (at most {longest:?}), found {took:?}"
-    )))
-}
-
-/// Frames being written on a thread of their own. Dropped, the writing is stopped.
-#[derive(Debug)]
-struct Background {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<StepOutcome>>,
-}
-
-impl Background {
-    fn start(writer: Writer, count: usize, size: usize) -> Result<Self, Failure> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("background-writer".into())
-            .spawn(move || {
-                let written = write_all(writer, count, size, &stopped);
-                match &written {
-                    Ok(()) => tracing::info!("wrote {count} frames in the background"),
-                    Err(failure) => tracing::error!("writing in the background: {failure}"),
-                }
-                written
-            })?;
-        Ok(Background {
-            stop,
-            thread: Some(thread),
-        })
-    }
-
-    fn is_finished(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
-    fn finish(&mut self) -> StepOutcome {
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(outcome)) => outcome,
-            Some(Err(_)) => Err(Failure::new("the thread panicked")),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Err(failure) = self.finish() {
-            tracing::warn!("writing in the background ended with: {failure}");
-        }
-    }
-}
-
-fn write_all(mut writer: Writer, count: usize, size: usize, stop: &AtomicBool) -> StepOutcome {
-    writer.set_write_timeout(STOP_TICK);
-    for written in 0..count {
-        let data = pattern::sequenced(size, writer.next_sequence());
-        let begun = Instant::now();
-        while let Err(error) = writer.write(&data) {
-            let patient = begun.elapsed() < WRITE_TIMEOUT && !stop.load(Ordering::Relaxed);
-            if !(patient && matches!(error, Error::BufferFull { .. })) {
-                let done = format!("{written} of {count} frames written");
-                return Err(Failure::from(error).while_doing(done));
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{BufferConfig, Reader};
+    use std::time::Instant;
 
     fn pair(test: &str) -> (Reader, WritingEnd) {
         let name = format!("serve-writing-{test}-{}", std::process::id());
@@ -305,24 +460,6 @@ mod tests {
         let reader = Reader::create(&name, &config).unwrap();
         let writer = Writer::connect(&name, Duration::ZERO).unwrap();
         (reader, WritingEnd::new(writer))
-    }
-
-    #[test]
-    fn a_full_buffer_is_one_whose_write_waits_its_timeout() {
-        let (mut reader, mut writing) = pair("full");
-        assert!(writing.expect_full().is_err());
-        assert!(writing.fill().unwrap() >= 7);
-        writing.expect_full().unwrap();
-        assert!(writing.fill().is_err());
-        drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
-        writing.write(&[1; 1024]).unwrap();
-    }
-
-    #[test]
-    fn a_timeout_is_neither_shorter_nor_longer() {
-        assert!(expect_timeout(FULL_TIMEOUT - Duration::from_millis(1)).is_err());
-        assert!(expect_timeout(FULL_TIMEOUT).is_ok());
-        assert!(expect_timeout(FULL_TIMEOUT + FULL_SLACK).is_err());
     }
 
     #[test]
@@ -353,8 +490,9 @@ mod tests {
         // The writer is closed a moment before its thread is seen to have ended.
         let begun = Instant::now();
         while matches!(writing.state, State::Background(_)) && begun.elapsed() < WRITE_TIMEOUT {
-            writing.settle();
+            writing.settle().unwrap();
         }
+        assert_eq!(writing.count_written().unwrap(), 50);
         let failure = writing.write(b"x").unwrap_err();
         assert!(
             failure.to_string().contains("all frames were written"),
@@ -369,5 +507,47 @@ mod tests {
         let begun = Instant::now();
         drop(writing);
         assert!(begun.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_frame_without_room_waits_and_is_then_known() {
+        let (mut reader, mut writing) = pair("waiting");
+        assert!(writing.last_written().is_err());
+        writing.write_or_wait(pattern::plain(6144)).unwrap();
+        assert!(!writing.last_written().unwrap().waited);
+        assert!(writing.expect_waiting_frame().is_err());
+        writing.write_or_wait(pattern::plain(2048)).unwrap();
+        drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
+        writing.write_or_wait(pattern::plain(7168)).unwrap();
+        writing.expect_waiting_frame().unwrap();
+        drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
+        let written = writing.last_written().unwrap();
+        assert_eq!((written.sequence, written.waited), (3, true));
+        assert_eq!(written.before.write_pos, 6160 + 2064);
+        assert!(writing.expect_waiting_frame().is_err());
+        assert_eq!(writing.write(b"x").unwrap(), 4);
+    }
+
+    #[test]
+    fn a_waiting_frame_that_fails_is_no_secret() {
+        let (reader, mut writing) = pair("unread");
+        writing.write_or_wait(pattern::plain(10224)).unwrap();
+        writing.write_or_wait(pattern::plain(1)).unwrap();
+        drop(reader);
+        let failure = writing.last_written().unwrap_err().to_string();
+        assert!(failure.contains("the reader has gone"), "{failure}");
+    }
+
+    #[test]
+    fn writing_without_end_ends_when_the_writer_is_needed() {
+        let (_reader, mut writing) = pair("endless");
+        assert!(writing.progress().is_err());
+        assert!(writing.await_full().is_err());
+        writing.write_endlessly(1024).unwrap();
+        writing.await_full().unwrap();
+        assert_eq!(writing.count_written().unwrap(), 9);
+        assert_eq!(writing.progress().unwrap().last, 9);
+        assert_eq!(writing.writer().unwrap().next_sequence(), 10);
+        assert!(writing.await_full().is_err());
     }
 }

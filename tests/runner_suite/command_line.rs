@@ -259,7 +259,7 @@ fn doctor_examines_platforms() {
         "dies-at-start",
         "ends-with-3",
     ]);
-    ran.assert(3, "honest     well: answers, defines 13 steps");
+    ran.assert(3, "honest     well: answers, defines 18 steps");
     ran.assert(
         3,
         "optional   unavailable: the variable NO_SUCH_VARIABLE is not set",
@@ -284,6 +284,36 @@ fn tags_decide_what_is_skipped() {
     ran.assert(0, "for Windows only");
     ran.assert(0, "2 skipped");
     assert!(project.pids().is_empty(), "nothing had to be started");
+}
+
+#[test]
+fn what_steps_find_out_is_shown() {
+    let project = Project::new();
+    let ran = project.run(&["run", "measures_honest"]);
+    ran.assert(0, " s)\n    figures:\n      p50  1 us\n");
+    assert!(!ran.out.contains("nothing"), "{}", ran.text());
+    let quiet = project.run(&["run", "-q", "measures_honest"]);
+    assert!(!quiet.out.contains("figures"), "{}", quiet.text());
+}
+
+#[test]
+fn features_may_stand_elsewhere() {
+    let project = Project::new();
+    std::fs::create_dir(project.path("other")).unwrap();
+    let text = "Feature: Other\nScenario: 9.9 - Other\nGiven the 'a' process works\n";
+    project.write("other/09-Other.feature", text);
+    let ran = project.run(&["list", "--features", "other", "honest"]);
+    assert_eq!(
+        ran.out,
+        "9.9    Other (a)\n       honest\n",
+        "{}",
+        ran.text()
+    );
+    let ran = project.run(&["run", "--features", "other", "fails"]);
+    ran.assert(1, "again:    harmony run -v --features other fails 9.9");
+    project
+        .run(&["check", "--features", "nowhere", "honest"])
+        .assert(2, "nowhere: the features folder cannot be read");
 }
 
 #[test]

@@ -32,6 +32,23 @@ fn a_signal_ends_the_run_in_order() {
 }
 
 #[test]
+fn a_signal_ends_all_that_run() {
+    for sandbox in [&["--repeat", "3"][..], &["--repeat", "3", "--no-sandbox"]] {
+        let project = Project::new();
+        let arguments = [&["run", "-j", "3", "never-answers_honest"], sandbox].concat();
+        let child = project.command(&arguments).spawn().unwrap();
+        project.wait_for_all("hangs", 3);
+        send(&child, Signal::SIGINT);
+        let began = Instant::now();
+        let ran = project.ended(child.wait_with_output().unwrap(), began.elapsed());
+        ran.assert(130, "1 interrupted");
+        assert_eq!(ran.out.matches("(repetition ").count(), 3, "{}", ran.text());
+        let seconds = ran.took.as_secs_f64();
+        assert!(seconds < 10.0, "not by a limit: {seconds} s");
+    }
+}
+
+#[test]
 fn a_signal_ends_the_preflight() {
     let project = Project::new();
     let child = project.command(&["run", "never-starts"]).spawn().unwrap();
@@ -76,7 +93,7 @@ fn a_second_signal_ends_it_at_once() {
     let project = Project::new();
     project.limit("shutdown", 60.0);
     let mut child = project
-        .command(&["run", "ignores-term_honest"])
+        .command(&["run", "--no-sandbox", "ignores-term_honest"])
         .spawn()
         .unwrap();
     project.wait_for("hangs");
@@ -129,18 +146,15 @@ fn a_killed_runner_leaves_no_step_server() {
     gone(&project);
 }
 
-/// Waits until every process that the fixture recorded has ended. Whoever adopts them may take
-/// its time to reap them.
+/// Waits until nothing that the runner started runs any more; what nobody has reaped yet does not.
 fn gone(project: &Project) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    for (what, pid) in project.pids() {
-        let runs = || {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-            stat.is_ok_and(|stat| !stat.contains(") Z "))
-        };
-        while runs() {
-            assert!(Instant::now() < deadline, "{what} {pid} is left over");
-            std::thread::sleep(Duration::from_millis(5));
+    loop {
+        let left = project.processes();
+        if left.is_empty() {
+            return;
         }
+        assert!(Instant::now() < deadline, "left over: {left:?}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

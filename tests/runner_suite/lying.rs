@@ -28,7 +28,7 @@ const fn case(
 }
 
 /// The one table of what each fixture is worth.
-const TABLE: [Case; 29] = [
+const TABLE: [Case; 31] = [
     case("unknown-type", "passed", 0, &["1 passed"]),
     case("other-keyword", "passed", 0, &["1 passed"]),
     case("look-around", "passed", 0, &["1 passed"]),
@@ -140,6 +140,13 @@ const TABLE: [Case; 29] = [
         "failed",
         1,
         &["it failed without saying why"],
+    ),
+    case("skips", "skipped", 0, &["– only root can do that"]),
+    case(
+        "skips-and-leaks",
+        "leaked",
+        1,
+        &["left behind: /dev/shm/zbt-skips-and-leaks_"],
     ),
     case(
         "grandchild",

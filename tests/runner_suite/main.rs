@@ -5,8 +5,13 @@
 
 mod command_line;
 mod interrupts;
+mod limits;
 mod lying;
 mod project;
 mod routing;
+mod routing_table;
+mod same_process;
+mod sandbox;
+mod schedule;
 mod setup_command;
 mod test_script;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The ways in which the fixture keeps to the contract or breaks it; each is a platform.
-const MODES: [&str; 33] = [
+const MODES: [&str; 38] = [
     "honest",
     "never-answers",
     "ignores-term",
@@ -21,11 +21,16 @@ const MODES: [&str; 33] = [
     "refuses",
     "bad-result",
     "fails",
+    "fails-once",
     "fails-silently",
+    "skips",
+    "skips-and-leaks",
+    "measures",
     "own-timeout",
     "does-not-know",
     "leaks",
     "leaks-as-known",
+    "leaks-anything",
     "exits-with-leftovers",
     "always-green",
     "other-keyword",
@@ -166,16 +171,28 @@ impl Project {
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
             took,
         };
-        for (what, pid) in self.pids() {
-            let process = PathBuf::from(format!("/proc/{pid}"));
-            assert!(
-                !process.exists(),
-                "{what} {pid} is left over\n{}",
-                ran.text()
-            );
-        }
+        let left = self.processes();
+        assert!(left.is_empty(), "left over: {left:?}\n{}", ran.text());
         self.assert_no_file_left(&ran.text());
         ran
+    }
+
+    /// What the runner started and still runs: process id and command of each. The variable PIDS in
+    /// their environment tells them from those of other projects.
+    pub fn processes(&self) -> Vec<(u32, String)> {
+        let mark = format!("PIDS={}", self.path("pids").display());
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let is_ours = |pid: &u32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.any(|variable| variable == mark.as_bytes())
+        };
+        let describe = |pid| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            (pid, String::from_utf8_lossy(&command).replace('\0', " "))
+        };
+        pids.filter(is_ours).map(describe).collect()
     }
 
     /// No file that a fixture made may be there any more. `text` is what the runner said.
@@ -197,13 +214,25 @@ impl Project {
         names.map(split).collect()
     }
 
+    /// How many step servers were started so far.
+    pub fn servers(&self) -> usize {
+        let is_server = |(what, _): &&(String, u32)| what == "server";
+        self.pids().iter().filter(is_server).count()
+    }
+
     /// Waits until a fixture has recorded `what`.
     pub fn wait_for(&self, what: &str) {
+        self.wait_for_all(what, 1);
+    }
+
+    /// Waits until `count` fixtures have recorded `what`.
+    pub fn wait_for_all(&self, what: &str, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.pids().iter().any(|(found, _)| found == what) {
+        let is_it = |(found, _): &&(String, u32)| found == what;
+        while self.pids().iter().filter(is_it).count() < count {
             assert!(
                 Instant::now() < deadline,
-                "no process has recorded {what:?}"
+                "{count} times {what:?} was not recorded"
             );
             std::thread::sleep(Duration::from_millis(5));
         }

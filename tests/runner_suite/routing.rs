@@ -63,12 +63,7 @@ fn new_and_second_processes_do_their_steps() {
     ]);
     project.run(&["run", "honest"]).assert(0, "1 passed");
     // One for the preflight, three for the scenario.
-    let servers = project
-        .pids()
-        .iter()
-        .filter(|(what, _)| what == "server")
-        .count();
-    assert_eq!(servers, 4);
+    assert_eq!(project.servers(), 4);
 }
 
 #[test]

@@ -4,7 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use zerobuffer::duplex::{ChannelName, ClientOptions, DuplexClient, ServerOptions};
+use zerobuffer::duplex::{
+    ChannelName, ClientOptions, DuplexClient, ImmutableDuplexServer, Reply, ServerOptions,
+};
 
 use super::{LONG, unique};
 
@@ -66,4 +68,25 @@ impl<T> OnRuntime<T> {
     pub fn guest(&self) -> &T {
         &self.guest
     }
+}
+
+/// Answers with the request's own bytes.
+pub fn echo(name: &ChannelName) -> ImmutableDuplexServer {
+    echo_with(name, ServerOptions::default())
+}
+
+/// Likewise, set up in its own way.
+pub fn echo_with(name: &ChannelName, options: ServerOptions) -> ImmutableDuplexServer {
+    ImmutableDuplexServer::start(name, options, |request| Ok(Reply::bytes(request.to_vec())))
+        .unwrap()
+}
+
+/// Fails for a request that says so, panics for another, echoes the rest.
+pub fn moody(name: &ChannelName, options: ServerOptions) -> ImmutableDuplexServer {
+    ImmutableDuplexServer::start(name, options, |request| match &request.to_vec()[..] {
+        b"fail" => Err("as it was told".into()),
+        b"panic" => panic!("as it was told"),
+        other => Ok(Reply::bytes(other)),
+    })
+    .unwrap()
 }

@@ -115,7 +115,7 @@ void answer(const Place& place) {
     ImmutableDuplexServer server(ChannelName(place.name), {.sizes = place.sizes()});
     server.start(
         [](std::span<const std::byte> request) { return Bytes(request.begin(), request.end()); },
-        [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); });
+        [](const ServerTrouble& trouble) { std::fprintf(stderr, "%s\n", trouble.what.c_str()); });
     say_ready();
     wait_for_end_of_input();
 }

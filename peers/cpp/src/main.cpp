@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "serve/second_writer.hpp"
 #include "serve/server.hpp"
 #include "serve/steps/all.hpp"
 
@@ -89,6 +90,9 @@ int take_signals() {
 }  // namespace
 
 int main(int argc, char** argv) {
+    if (argc == 3 && std::string_view(argv[1]) == serve::kAttachArgument) {
+        return serve::attach_once(argv[2], STDOUT_FILENO);
+    }
     serve::ServerOptions options;
     options.step_timeout = step_timeout_from(argc, argv);
     options.output = take_stdout();

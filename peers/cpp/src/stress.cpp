@@ -285,9 +285,9 @@ void serve(const Options& options) {
             const auto answer = answers[number];
             return std::vector(answer.begin(), answer.end());
         },
-        [&](const std::string& what) {
+        [&](const ServerTrouble& trouble) {
             const std::lock_guard lock(mutex);
-            failure += what + "\n";
+            failure += trouble.what + "\n";
             failed = true;
         });
     TimePoint end = deadline_after(options.timeout);

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 #include <mutex>
 #include <thread>
 
@@ -31,20 +32,20 @@ struct Server {
     explicit Server(const std::string& base, ImmutableDuplexServer::Handler handler = echo,
                     BlockSizes sizes = {64, 16384})
         : name(unique_name(base)), server(name, {sizes, Milliseconds{300}, nullptr}) {
-        server.start(std::move(handler), [this](const std::string& what) {
+        server.start(std::move(handler), [this](const ServerTrouble& trouble) {
             const std::lock_guard lock(mutex);
-            errors.push_back(what);
+            troubles.push_back(trouble);
         });
     }
 
-    std::size_t error_count() {
+    std::size_t trouble_count() {
         const std::lock_guard lock(mutex);
-        return errors.size();
+        return troubles.size();
     }
 
     ChannelName name;
     std::mutex mutex;
-    std::vector<std::string> errors;
+    std::vector<ServerTrouble> troubles;
     ImmutableDuplexServer server;
 };
 
@@ -100,8 +101,56 @@ TEST(a_handler_that_fails_leaves_its_number_out) {
     check_equal(2U, check_throws<HandlerFailed>([&] { client.receive(kSoon); }).sequence);
     check_equal(3U, check_throws<HandlerFailed>([&] { client.receive(kSoon); }).sequence);
     check_equal("d", answer(client, 4));
-    check_equal(2U, server.error_count());
-    check(server.errors[0].find("request 2") == 0, "expected the request's number");
+    check_equal(2U, server.trouble_count());
+    check(server.troubles[0].kind == ServerTrouble::Kind::handler_failed, "expected its kind");
+    check_equal(2U, server.troubles[0].request);
+    check(server.troubles[0].what.find("request 2: ") == 0, "expected the request's number");
+}
+
+TEST(a_request_is_filled_in_place) {
+    Server server("loan");
+    DuplexClient client = DuplexClient::connect(server.name);
+    Loan request = client.loan(4);
+    std::memcpy(request.data().data(), "ping", 4);
+    request.commit();
+    check_equal("ping", answer(client, request.sequence()));
+}
+
+TEST(a_client_that_dies_before_its_answer_is_told_of) {
+    std::atomic<bool> go_on = false;
+    Server server("no-wait", [&](std::span<const std::byte> request) {
+        while (!go_on) std::this_thread::sleep_for(Milliseconds{1});
+        return echo(request);
+    });
+    Signal asked;
+    Child child([&] {
+        DuplexClient client = DuplexClient::connect(server.name);
+        client.send(bytes("1"));
+        client.send(bytes("2"));
+        asked.give();
+        for (;;) ::pause();
+    });
+    asked.await();
+    child.kill();
+    child.wait();
+    // A writer looks after its reader once a tick.
+    std::this_thread::sleep_for(2 * kTick);
+    go_on = true;
+    const TimePoint start = Clock::now();
+    while (server.trouble_count() == 0) {
+        check(elapsed_since(start) < kSoon, "expected to be told");
+        std::this_thread::sleep_for(Milliseconds{1});
+    }
+    {
+        const std::lock_guard lock(server.mutex);
+        check(server.troubles[0].kind == ServerTrouble::Kind::client_gone, "expected its kind");
+        check_equal(1U, server.troubles[0].request);
+    }
+    check_equal(0U, server.server.answered());
+    check_served(server.name);
+    // The client may have its answer before it is counted.
+    while (server.server.answered() == 0) check(elapsed_since(start) < kSoon, "expected a count");
+    check_equal(1U, server.server.answered());
 }
 
 TEST(a_server_outlives_its_clients) {
@@ -159,14 +208,10 @@ TEST(a_dead_server_is_noticed_by_a_client_that_waits) {
             killed = Clock::now();
             child.kill();
         });
-        try {
-            client.receive(kSoon);
-            check(false, "expected the server's death to be told");
-        } catch (const WriterDead&) {
-        } catch (const ReaderDead&) {
-        }
+        check_throws<ServerDead>([&] { client.receive(kSoon); });
         killer.join();
         check_time(killed, Milliseconds{200});
+        check_throws<ServerDead>([&] { client.send(bytes("ping")); });
     }
     child.wait();
     // A next server takes over what the dead one left.
@@ -186,7 +231,7 @@ TEST(a_server_that_leaves_before_it_answers_is_noticed) {
         left = Clock::now();
         requests.close();
     });
-    check_throws<ReaderDead>([&] { client.receive(kSoon); });
+    check_throws<ServerDead>([&] { client.receive(kSoon); });
     leaver.join();
     check_time(left, Milliseconds{200});
 }
@@ -209,7 +254,7 @@ TEST(a_client_that_does_not_read_costs_its_answers_and_no_more) {
     DuplexClient client = DuplexClient::connect(server.name);
     for (int i = 1; i <= 6; ++i) client.send(bytes("more"));
     const TimePoint start = Clock::now();
-    while (server.error_count() < 2) {
+    while (server.trouble_count() < 2) {
         check(elapsed_since(start) < kSoon, "expected two answers to be given up");
         std::this_thread::sleep_for(Milliseconds{5});
     }

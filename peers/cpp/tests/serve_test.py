@@ -329,6 +329,47 @@ class ServeTest(unittest.TestCase):
         self.assertEqual(ids, [answer["id"] for answer in answers])
         self.assertTrue(all(answer["result"]["success"] for answer in answers))
 
+    def test_a_second_writer_in_a_process_of_its_own(self):
+        server = self.start()
+        attempt = f"a second writer process attempts to connect to buffer '{BUFFER}'"
+        refused = "the second writer should fail with writer exists error"
+        self.assertIn("no second writer", server.step(refused)["error"])
+        self.assertTrue(server.step(attempt)["success"])
+        self.assertIn("found BufferNotFound", server.step(refused)["error"])
+        self.assertTrue(server.step(CREATE)["success"])
+        self.assertTrue(server.step(attempt)["success"])
+        self.assertIn("found connected", server.step(refused)["error"])
+        self.assertTrue(server.step(CONNECT)["success"])
+        self.assertTrue(server.step(attempt)["success"])
+        self.assertTrue(server.step(refused)["success"])
+
+    def test_two_processes_race_and_tell_how_it_went(self):
+        servers = [self.start(), self.start()]
+        for server in servers:
+            server.send("executeStep", {"step": f"both simultaneously attempt to create buffer '{BUFFER}'",
+                                        "stepType": "When"})
+        told = [server.receive()["result"]["context"] for server in servers]
+        self.assertEqual([{"wins", "losses", "intact"}] * 2, [set(context) for context in told])
+        context = {}
+        for key in told[0]:
+            if told[0][key] == told[1][key]:
+                context[key] = told[0][key]
+            else:
+                context |= {f"reader#{i + 1}.{key}": told[i][key] for i in range(2)}
+
+        def judge(step, context):
+            result = servers[0].call("executeStep", {"step": step, "stepType": "Then", "context": context})
+            return result["error"]
+        steps = ("only one should succeed", "other should receive appropriate error",
+                 "no resource corruption should occur")
+        self.assertEqual([None] * 3, [judge(step, context) for step in steps])
+        both = {"wins": "1" * 100, "losses": "NoSpace=50", "intact": "49"}
+        self.assertIn("winners of round 1: expected 1, found 2", judge(steps[0], both))
+        self.assertIn("found NoSpace=50", judge(steps[1], both))
+        self.assertIn("expected 100, found 98", judge(steps[2], both))
+        for step in steps:
+            self.assertIn("processes that told", judge(step, {}))
+
     def test_version_help_and_wrong_arguments(self):
         def run(*arguments):
             return subprocess.run([SERVER, *arguments], capture_output=True, text=True)

@@ -1,13 +1,16 @@
 //! The report on the terminal: what runs now, a line per execution, the failures, the matrix.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use owo_colors::{OwoColorize, Style};
+use owo_colors::OwoColorize;
 
-use super::matrix;
+use super::failure::{self, Again};
+use super::repetitions::{grouped, is_same};
+use super::{line, matrix};
 use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, Reporter};
 use crate::runner::outcome::Outcome;
 use crate::runner::terminal::warn;
@@ -26,23 +29,31 @@ pub enum Verbosity {
 /// Prints events; see the module's page.
 pub struct Console {
     verbosity: Verbosity,
-    /// The command that a reproduction begins with, for example `./test.sh`.
-    command: String,
+    again: Again,
     out: Box<dyn Write + Send>,
     bar: Option<ProgressBar>,
     total: usize,
+    jobs: usize,
+    repeat: u32,
+    seed: Option<u64>,
     folder: PathBuf,
     running: Vec<ExecutionInfo>,
+    /// What steps of running executions have found out, by the execution's number.
+    attachments: BTreeMap<usize, Vec<String>>,
+    /// Lines of running executions that are held back, by the execution's number.
+    details: BTreeMap<usize, Vec<String>>,
+    /// How many repetitions have ended, by scenario and combination.
+    ended: BTreeMap<(String, String), u32>,
     reports: Vec<ExecutionReport>,
     warnings: Vec<String>,
 }
 
 impl Console {
     /// A console on standard output; what runs now is shown on a terminal's standard error.
-    pub fn new(verbosity: Verbosity, command: String) -> Console {
+    pub fn new(verbosity: Verbosity, again: Again) -> Console {
         let shows_progress = verbosity == Verbosity::Normal && std::io::stderr().is_terminal();
         let out = Box::new(anstream::AutoStream::auto(std::io::stdout()));
-        let mut console = Console::on(out, verbosity, command);
+        let mut console = Console::on(out, verbosity, again);
         console.bar = shows_progress.then(|| {
             let bar = ProgressBar::new_spinner();
             let style = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}");
@@ -52,15 +63,21 @@ impl Console {
         console
     }
 
-    fn on(out: Box<dyn Write + Send>, verbosity: Verbosity, command: String) -> Console {
+    fn on(out: Box<dyn Write + Send>, verbosity: Verbosity, again: Again) -> Console {
         Console {
             verbosity,
-            command,
+            again,
             out,
             bar: None,
             total: 0,
+            jobs: 1,
+            repeat: 1,
+            seed: None,
             folder: PathBuf::new(),
             running: Vec::new(),
+            attachments: BTreeMap::new(),
+            details: BTreeMap::new(),
+            ended: BTreeMap::new(),
             reports: Vec::new(),
             warnings: Vec::new(),
         }
@@ -102,33 +119,52 @@ impl Console {
             .iter()
             .map(|info| format!("{} {}", info.id, info.combination));
         let running: Vec<_> = running.collect();
+        let now = if running.len() == 1 { now } else { "" };
         bar.set_message(format!("{} {now}", running.join(", ")));
         bar.tick();
     }
 
+    /// Shows something that happened within an execution: at once, or where several run at the same
+    /// time, together with its end.
+    fn detail(&mut self, execution: usize, text: &str) {
+        match self.jobs {
+            1 => self.line(text),
+            _ => self
+                .details
+                .entry(execution)
+                .or_default()
+                .push(text.to_owned()),
+        }
+    }
+
     fn finished(&mut self, report: &ExecutionReport) {
-        self.running
-            .retain(|info| info.number != report.info.number);
+        let number = report.info.number;
+        self.running.retain(|info| info.number != number);
         self.reports.push(report.clone());
-        let outcome = report.outcome;
-        let red = !outcome.is_green();
-        if self.verbosity > Verbosity::Quiet || red {
-            let roles = report
-                .info
-                .roles
-                .iter()
-                .map(|(role, platform)| format!("{role}={platform}"));
-            let roles = roles.collect::<Vec<_>>().join(" ");
-            let mark = format!("{} {:15}", outcome.symbol(), outcome.words());
-            let (id, name, took) = (&report.info.id, &report.info.name, seconds(report.took));
-            let mut line = format!(
-                "{} {id:6} {roles}  {name} ({took})",
-                mark.style(style(outcome))
-            );
-            if let (Some(reason), false) = (&report.reason, red) {
-                line.push_str(&format!(" – {}", reason.lines().next().unwrap_or_default()));
-            }
+        for line in self.details.remove(&number).unwrap_or_default() {
             self.line(&line);
+        }
+        let attachments = self.attachments.remove(&number).unwrap_or_default();
+        let red = !report.outcome.is_green();
+        // Of many repetitions only those that say something have a line of their own.
+        let says = !attachments.is_empty() || !report.warnings.is_empty();
+        let shown = match self.verbosity {
+            Verbosity::Quiet => red,
+            Verbosity::Normal => red || says || self.repeat == 1,
+            Verbosity::Verbose => true,
+        };
+        if shown {
+            let mut note = line::seconds(report.took);
+            if self.repeat > 1 {
+                let (number, of) = (report.info.repetition, self.repeat);
+                note.push_str(&format!(", repetition {number} of {of}"));
+            }
+            self.line(&line::result(report, &note));
+        }
+        if self.verbosity > Verbosity::Quiet {
+            for text in attachments {
+                self.lines("    ", &text);
+            }
         }
         for warning in &report.warnings {
             self.line(&format!("  warning: {warning}"));
@@ -139,52 +175,49 @@ impl Console {
                 "  removed, as known to be left or left by killed processes: {what}"
             ));
         }
+        if self.repeat > 1 && self.verbosity > Verbosity::Quiet {
+            self.repeated(&report.info);
+        }
         self.show_progress("");
     }
 
+    /// A line for an execution whose last repetition has ended.
+    fn repeated(&mut self, info: &ExecutionInfo) {
+        let key = (info.id.clone(), info.combination.clone());
+        let ended = self.ended.entry(key).or_insert(0);
+        *ended += 1;
+        if *ended < self.repeat {
+            return;
+        }
+        let own = |report: &&ExecutionReport| is_same(&report.info, info);
+        let lines = grouped(self.reports.iter().filter(own))
+            .into_iter()
+            .map(|group| {
+                let (passed, of, each) =
+                    (group.passed, group.count, line::seconds(group.average()));
+                let note = format!("passed {passed} of {of} times, {each} each");
+                line::result(group.worst, &note)
+            });
+        for line in lines.collect::<Vec<_>>() {
+            self.line(&line);
+        }
+    }
+
     fn failure(&mut self, report: &ExecutionReport) {
-        let info = &report.info;
-        let head = format!(
-            "{} {}: {}",
-            info.id,
-            info.combination,
-            report.outcome.words()
-        );
+        let head = failure::headline(report, self.repeat);
         self.line("");
-        self.line(&head.style(style(report.outcome)).to_string());
-        self.line(&format!(
-            "  scenario: {} - {} ({})",
-            info.id, info.name, info.place
-        ));
-        if let Some(step) = &report.failed_step {
-            self.line(&format!(
-                "  step:     {} (line {}, to {})",
-                step.step, step.line, step.to
-            ));
+        self.line(&head.style(line::style(report.outcome)).to_string());
+        for line in failure::details(report, &self.again) {
+            self.line(&line);
         }
-        if let Some(reason) = &report.reason {
-            let mut lines = reason.lines();
-            self.line(&format!("  error:    {}", lines.next().unwrap_or_default()));
-            for line in lines {
-                self.line(&format!("            {line}"));
-            }
-        }
-        for (who, tail) in &report.tails {
-            let nothing = if tail.is_empty() { " nothing" } else { "" };
-            self.line(&format!("  {who} wrote last:{nothing}"));
-            self.lines("    | ", &tail.join("\n"));
-        }
-        if let Some(folder) = &report.folder {
-            self.line(&format!("  logs:     {}", folder.display()));
-        }
-        self.line(&format!("  again:    {}", reproduce(&self.command, report)));
     }
 
     fn summary(&mut self, interrupted: bool, took: Duration) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        let reports = std::mem::take(&mut self.reports);
+        let mut reports = std::mem::take(&mut self.reports);
+        reports.sort_by_key(|report| report.info.number);
         let is_failure = |r: &&ExecutionReport| {
             !r.outcome.is_green() && r.outcome != Outcome::Interrupted
                 || r.outcome == Outcome::Interrupted && r.failed_step.is_some()
@@ -192,8 +225,9 @@ impl Console {
         for report in reports.iter().filter(is_failure) {
             self.failure(report);
         }
+        let merged: Vec<_> = grouped(&reports).iter().map(|group| group.worst).collect();
         if self.verbosity > Verbosity::Quiet {
-            let matrix = matrix::render(&reports);
+            let matrix = matrix::render(&merged);
             if !matrix.is_empty() {
                 self.line("");
             }
@@ -208,8 +242,14 @@ impl Console {
         if interrupted {
             self.line("interrupted: this report is not of a whole run");
         }
-        let counts = counts(&reports);
-        self.line(&format!("{counts} in {}", seconds(took)));
+        let mut end = format!("{} in {}", line::counts(&merged), line::seconds(took));
+        if self.repeat > 1 {
+            end.push_str(&format!(", each run {} times", self.repeat));
+        }
+        if let Some(seed) = self.seed {
+            end.push_str(&format!(", in the order of --shuffle={seed}"));
+        }
+        self.line(&end);
         if self.verbosity == Verbosity::Verbose {
             let folder = self.folder.display();
             self.line(&format!("logs: {folder}"));
@@ -221,9 +261,19 @@ impl Reporter for Console {
     fn on(&mut self, event: &Event) {
         let verbose = self.verbosity == Verbosity::Verbose;
         match event {
-            Event::RunStarted { executions, folder } => {
-                self.total = *executions;
+            Event::RunStarted {
+                executions,
+                jobs,
+                repeat,
+                seed,
+                folder,
+            } => {
+                self.total = executions * *repeat as usize;
+                (self.jobs, self.repeat, self.seed) = (*jobs, *repeat, *seed);
                 self.folder = folder.clone();
+                if let (Some(seed), true) = (seed, self.verbosity > Verbosity::Quiet) {
+                    self.line(&format!("order: --shuffle={seed}"));
+                }
             }
             Event::Warning(text) => self.warnings.push(text.clone()),
             Event::Note(text) if verbose => self.lines("", text),
@@ -239,66 +289,44 @@ impl Reporter for Console {
                 output,
             } if verbose => {
                 self.lines("  | ", output);
-                self.line(&format!("{platform} is set up ({})", seconds(*took)));
+                self.line(&format!("{platform} is set up ({})", line::seconds(*took)));
             }
             Event::ExecutionStarted(info) => {
                 if verbose {
-                    self.line(&format!("{} {} {}", info.id, info.combination, info.name));
+                    let head = format!("{} {} {}", info.id, info.combination, info.name);
+                    self.detail(info.number, &head);
                 }
                 self.running.push(info.clone());
                 self.show_progress("");
             }
-            Event::ProcessStarted { who, took, .. } if verbose => {
-                self.line(&format!("  started {who} ({})", seconds(*took)));
+            Event::ProcessStarted {
+                execution,
+                who,
+                took,
+            } if verbose => {
+                let text = format!("  started {who} ({})", line::seconds(*took));
+                self.detail(*execution, &text);
             }
             Event::StepStarted { step, .. } => self.show_progress(step),
+            Event::Attachment { execution, text } => {
+                let own = self.attachments.entry(*execution).or_default();
+                own.push(text.clone());
+            }
             Event::StepFinished {
+                execution,
                 step,
                 took,
                 success,
-                ..
             } if verbose => {
                 let mark = if *success { "✓" } else { "✗" };
-                self.line(&format!("  {mark} {step} ({})", seconds(*took)));
+                let text = format!("  {mark} {step} ({})", line::seconds(*took));
+                self.detail(*execution, &text);
             }
             Event::ExecutionFinished(report) => self.finished(report),
             Event::RunFinished { interrupted, took } => self.summary(*interrupted, *took),
             _ => {}
         }
     }
-}
-
-/// The command that runs an execution once more.
-fn reproduce(command: &str, report: &ExecutionReport) -> String {
-    format!(
-        "{command} -v {} {}",
-        report.info.combination, report.info.id
-    )
-}
-
-/// How many executions had each outcome.
-fn counts(reports: &[ExecutionReport]) -> String {
-    let counted = Outcome::ALL.into_iter().filter_map(|outcome| {
-        let count = reports
-            .iter()
-            .filter(|report| report.outcome == outcome)
-            .count();
-        let text = format!("{count} {}", outcome.words());
-        (count > 0).then(|| text.style(style(outcome)).to_string())
-    });
-    counted.collect::<Vec<_>>().join(", ")
-}
-
-fn style(outcome: Outcome) -> Style {
-    match outcome {
-        Outcome::Passed => Style::new().green(),
-        Outcome::KnownFailure | Outcome::Unsupported | Outcome::Skipped => Style::new().yellow(),
-        _ => Style::new().red().bold(),
-    }
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.3} s", time.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -317,6 +345,7 @@ pub(super) mod tests {
                 place: "f.feature:3".into(),
                 combination: combination.into(),
                 roles: vec![("client".into(), "a".into())],
+                repetition: 1,
             },
             outcome,
             reason: None,
@@ -344,8 +373,22 @@ pub(super) mod tests {
     fn printed(verbosity: Verbosity, reports: Vec<ExecutionReport>, interrupted: bool) -> String {
         let paper = Paper::default();
         let out = anstream::StripStream::new(Box::new(paper.clone()) as Box<dyn Write + Send>);
-        let mut console = Console::on(Box::new(out), verbosity, "./test.sh".into());
-        for report in reports {
+        let mut console = Console::on(
+            Box::new(out),
+            verbosity,
+            Again {
+                command: "./test.sh".into(),
+                options: " --same-process".into(),
+            },
+        );
+        for (number, mut report) in reports.into_iter().enumerate() {
+            report.info.number = number;
+            for text in attachments(&report) {
+                console.on(&Event::Attachment {
+                    execution: number,
+                    text,
+                });
+            }
             console.on(&Event::ExecutionFinished(Box::new(report)));
         }
         console.on(&Event::Warning("an old entry".into()));
@@ -355,6 +398,14 @@ pub(super) mod tests {
         });
         let bytes = paper.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    /// Scenario 14.1 finds something out.
+    fn attachments(report: &ExecutionReport) -> Vec<String> {
+        match report.info.id.as_str() {
+            "14.1" => vec!["figures:\n  p50  1 µs".into(), "ran scaled".into()],
+            _ => Vec::new(),
+        }
     }
 
     fn failed() -> ExecutionReport {
@@ -390,7 +441,7 @@ F failed          1.2    client=a  Name (1.500 s)
   the client (a, pid 5) wrote last:
     | oops
   logs:     logs/1
-  again:    ./test.sh -v a_b 1.2
+  again:    ./test.sh -v --same-process a_b 1.2
 
      a_b
 1.1   ✓
@@ -401,6 +452,27 @@ warning: an old entry
 1 passed, 1 failed in 2.000 s
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_was_found_out_stands_below_its_execution() {
+        let reports = || {
+            vec![
+                report("14.1", "a", Outcome::Passed),
+                report("1.1", "a", Outcome::Passed),
+            ]
+        };
+        let text = printed(Verbosity::Normal, reports(), false);
+        let expected = "\
+✓ passed          14.1   client=a  Name (1.500 s)
+    figures:
+      p50  1 µs
+    ran scaled
+✓ passed          1.1    client=a  Name (1.500 s)
+";
+        assert!(text.starts_with(expected), "{text}");
+        let quiet = printed(Verbosity::Quiet, reports(), false);
+        assert!(!quiet.contains("figures"), "{quiet}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::runner::event::ExecutionReport;
 use crate::runner::outcome::Outcome;
 
 /// Renders the matrix and its legend; nothing for a run of fewer than two executions.
-pub fn render(reports: &[ExecutionReport]) -> Vec<String> {
+pub fn render(reports: &[&ExecutionReport]) -> Vec<String> {
     if reports.len() < 2 {
         return Vec::new();
     }
@@ -67,6 +67,7 @@ mod tests {
             "13.11            k",
             "✓ passed   F failed   s skipped   k known failure",
         ];
+        let reports: Vec<&ExecutionReport> = reports.iter().collect();
         assert_eq!(render(&reports), expected);
         assert!(render(&reports[..1]).is_empty());
     }

@@ -22,6 +22,11 @@ fn the_test_environment_is_initialized(world: &mut World) {
 /// That this process is ready it shows by executing the step; what it needs is looked for.
 #[given(regex = r"^all processes are ready$")]
 fn all_processes_are_ready(_: &mut World) -> StepOutcome {
+    expect_environment()
+}
+
+/// Checks that there is what every buffer needs.
+pub fn expect_environment() -> StepOutcome {
     access("/dev/shm", AccessFlags::W_OK | AccessFlags::X_OK)
         .map_err(|error| Failure::from(error).while_doing("expected /dev/shm to be writable"))
 }
@@ -88,7 +93,7 @@ fn write_metadata(world: &mut World, role: &str, metadata: &[u8]) -> StepOutcome
 #[then(regex = r"^(?:the '([^']+)' process )?should have metadata '([^']+)'$")]
 fn should_have_metadata(world: &mut World, role: String, expected: String) -> StepOutcome {
     let reading = world.readers.find(&role, None)?;
-    let found = reading.reader().metadata()?;
+    let found = reading.reader()?.metadata()?;
     let found = found.ok_or_else(|| Failure::new("expected metadata, found none"))?;
     pattern::compare("metadata", expected.as_bytes(), &found)
 }
@@ -119,8 +124,7 @@ fn write_sequenced(world: &mut World, role: &str, size: usize, sequence: u64) ->
 #[when(regex = r"^(?:the '([^']+)' process )?writes frame with size '(\d+)'$")]
 fn writes_frame_with_size(world: &mut World, role: String, size: usize) -> StepOutcome {
     let writing = world.writers.find(&role, None)?;
-    writing.write(&pattern::plain(size))?;
-    Ok(())
+    writing.write_or_wait(pattern::plain(size))
 }
 
 #[given(regex = r"^(?:the '([^']+)' process )?writes frame with data '([^']+)'$")]
@@ -184,7 +188,8 @@ fn should_verify_all_frames_maintain_sequential_order(
     world: &mut World,
     role: String,
 ) -> StepOutcome {
-    world.readers.find(&role, None)?.expect_sequential(None)
+    let reading = world.readers.find(&role, None)?;
+    reading.history().expect_sequential(None)
 }
 
 #[when(regex = r"^(?:the '([^']+)' process )?writes frames until buffer is full$")]
@@ -280,7 +285,8 @@ fn reads_frames_with_delay(world: &mut World, role: String, milliseconds: u64) -
 
 #[then(regex = r"^(?:the '([^']+)' process )?should have read '(\d+)' frames$")]
 fn should_have_read_frames(world: &mut World, role: String, count: usize) -> StepOutcome {
-    world.readers.find(&role, None)?.expect_count(count)
+    let reading = world.readers.find(&role, None)?;
+    reading.history().expect_count(count)
 }
 
 #[then(
@@ -288,10 +294,11 @@ fn should_have_read_frames(world: &mut World, role: String, count: usize) -> Ste
 )]
 fn should_verify_sequence_numbers(world: &mut World, role: String, first: u64) -> StepOutcome {
     let reading = world.readers.find(&role, None)?;
-    reading.expect_sequential(Some(first))
+    reading.history().expect_sequential(Some(first))
 }
 
 #[then(regex = r"^no sequence errors should have occurred$")]
 fn no_sequence_errors_should_have_occurred(world: &mut World) -> StepOutcome {
-    world.readers.find("", None)?.expect_no_sequence_errors()
+    let reading = world.readers.find("", None)?;
+    reading.history().expect_no_sequence_errors()
 }

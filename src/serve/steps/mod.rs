@@ -5,6 +5,15 @@
 //! other languages know them to the letter. A step that promises a check fails when there is
 //! nothing to check.
 
+mod advanced_error_handling;
 mod basic_communication;
+mod corruption;
 mod duplex_channel;
 mod duplex_ends;
+mod edge_cases;
+mod error_handling;
+mod performance_benchmarks;
+mod performance_monitoring;
+mod process_lifecycle;
+mod protocol_compliance;
+mod synchronization;

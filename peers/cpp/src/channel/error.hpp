@@ -116,6 +116,12 @@ struct WriterDead : Error {
         : Error(buffer, "its writer has left or died, and nothing is unread") {}
 };
 
+// The server of a channel has left or died, and none of its answers is unread.
+struct ServerDead : Error {
+    explicit ServerDead(const std::string& channel)
+        : Error(channel, "its server has left or died") {}
+};
+
 // The server's handler failed for this request, so there is no answer to it.
 struct HandlerFailed : Error {
     HandlerFailed(const std::string& buffer, std::uint64_t sequence)

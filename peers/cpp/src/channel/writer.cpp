@@ -333,6 +333,8 @@ std::uint64_t Writer::write(std::span<const std::byte> data) {
     return lent.sequence();
 }
 
+std::uint64_t Writer::next_sequence() const noexcept { return core_->next_sequence(); }
+
 void Writer::set_metadata(std::span<const std::byte> data) { core_->set_metadata(data); }
 
 void Writer::set_write_timeout(Milliseconds timeout) noexcept { core_->set_write_timeout(timeout); }

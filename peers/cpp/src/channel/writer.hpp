@@ -66,6 +66,9 @@ public:
     // Copies a frame in; returns its sequence number.
     std::uint64_t write(std::span<const std::byte> data);
 
+    // The sequence number of the next frame.
+    std::uint64_t next_sequence() const noexcept;
+
     // Throws MetadataAlreadyWritten, MetadataTooLarge, InvalidFrameSize.
     void set_metadata(std::span<const std::byte> data);
     void set_write_timeout(Milliseconds timeout) noexcept;

@@ -1,6 +1,7 @@
 #include "duplex/client.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <thread>
 
 #include "channel/error.hpp"
@@ -18,15 +19,25 @@ DuplexClient DuplexClient::connect(const ChannelName& name, const DuplexClientOp
 }
 
 std::uint64_t DuplexClient::send(std::span<const std::byte> data) {
-    last_sent_ = requests_.write(data);
-    return last_sent_;
+    Loan request = loan(data.size());
+    if (!data.empty()) std::memcpy(request.data().data(), data.data(), data.size());
+    request.commit();
+    return request.sequence();
+}
+
+Loan DuplexClient::loan(std::uint64_t size) {
+    try {
+        return requests_.loan(size);
+    } catch (const ReaderDead&) {
+        throw ServerDead(name_.text());
+    }
 }
 
 std::optional<Frame> DuplexClient::receive(Milliseconds timeout) {
     if (!early_) early_ = read_response(timeout);
     if (!early_) return std::nullopt;
     const std::uint64_t sequence = early_->sequence();
-    if (sequence < next_answer_ || sequence > last_sent_) {
+    if (sequence < next_answer_ || sequence >= requests_.next_sequence()) {
         early_.reset();
         throw SequenceBroken(name_.response().text(), next_answer_, sequence);
     }
@@ -42,15 +53,23 @@ std::optional<Frame> DuplexClient::read_response(Milliseconds timeout) {
     for (;;) {
         const auto left =
             std::chrono::ceil<Milliseconds>(deadline - Clock::now());
-        if (auto frame = responses_.read(std::clamp(left, Milliseconds{0}, kTick))) return frame;
+        if (auto frame = read_own(std::clamp(left, Milliseconds{0}, kTick))) return frame;
         try {
             requests_.check_reader();
         } catch (const ReaderDead&) {
             // What it answered before it went is answered.
-            if (auto frame = responses_.read(Milliseconds{0})) return frame;
-            throw;
+            if (auto frame = read_own(Milliseconds{0})) return frame;
+            throw ServerDead(name_.text());
         }
         if (Clock::now() >= deadline) return std::nullopt;
+    }
+}
+
+std::optional<Frame> DuplexClient::read_own(Milliseconds timeout) {
+    try {
+        return responses_.read(timeout);
+    } catch (const WriterDead&) {
+        throw ServerDead(name_.text());
     }
 }
 

@@ -25,11 +25,13 @@ public:
     // Writer::connect and Reader::create throw.
     static DuplexClient connect(const ChannelName& name, const DuplexClientOptions& options = {});
 
-    // Returns the request's sequence number; its answer bears the same one.
+    // Returns the request's sequence number; its answer bears the same one. Throws ServerDead,
+    // and what Writer::write throws.
     std::uint64_t send(std::span<const std::byte> data);
+    // A request to be filled in place and committed. Throws as send() does.
+    Loan loan(std::uint64_t size);
     // The next answer; nothing when the time runs out.
-    // Throws HandlerFailed for a request that a later answer overtook, WriterDead or ReaderDead
-    // when the server is gone, SequenceBroken.
+    // Throws HandlerFailed for a request that a later answer overtook, ServerDead, SequenceBroken.
     std::optional<Frame> receive(Milliseconds timeout);
 
     // Waits until the server has attached to the response buffer; whether it has.
@@ -40,12 +42,12 @@ private:
         : name_(name), responses_(std::move(responses)), requests_(std::move(requests)) {}
 
     std::optional<Frame> read_response(Milliseconds timeout);
+    std::optional<Frame> read_own(Milliseconds timeout);
 
     ChannelName name_;
     // The writer goes first: a server takes that as the client's leaving.
     Reader responses_;
     Writer requests_;
-    std::uint64_t last_sent_ = 0;
     std::uint64_t next_answer_ = 1;
     std::optional<Frame> early_;  // came while answers before it are missing
 };

@@ -11,6 +11,8 @@ namespace zerobuffer {
 
 namespace {
 
+using Kind = ServerTrouble::Kind;
+
 constexpr Milliseconds kAttachPause{2};
 // How often a server without a client looks for one.
 constexpr Milliseconds kLook{10};
@@ -26,10 +28,10 @@ ImmutableDuplexServer::ImmutableDuplexServer(const ChannelName& name,
       // Waits for room in short steps, so that stop() is noticed.
       connector_(name.response(), {Milliseconds{0}, kTick, options.holdings}) {}
 
-void ImmutableDuplexServer::start(Handler handler, OnError on_error) {
+void ImmutableDuplexServer::start(Handler handler, OnTrouble on_trouble) {
     if (thread_.joinable()) throw Error(name_.text(), "the server has been started already");
     handler_ = std::move(handler);
-    on_error_ = std::move(on_error);
+    on_trouble_ = std::move(on_trouble);
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
@@ -50,7 +52,7 @@ void ImmutableDuplexServer::run(const std::stop_token& stop) {
             return;
         } catch (const std::exception& error) {
             // The request buffer cannot be read any further; clients see that it is closed.
-            report(0, error.what());
+            report(Kind::other, 0, error.what());
             requests_.close();
             return;
         }
@@ -95,7 +97,7 @@ void ImmutableDuplexServer::forget_client() {
     try {
         remove_leftovers_of_dead_reader(name_.response());
     } catch (const Error& error) {
-        report(0, error.what());
+        report(Kind::other, 0, error.what());
     }
 }
 
@@ -132,9 +134,10 @@ std::optional<std::vector<std::byte>> ImmutableDuplexServer::handle(const Frame&
     try {
         return handler_(request.data());
     } catch (const std::exception& error) {
-        report(request.sequence(), std::string("its handler failed: ") + error.what());
+        report(Kind::handler_failed, request.sequence(),
+               std::string("its handler failed: ") + error.what());
     } catch (...) {
-        report(request.sequence(), "its handler failed");
+        report(Kind::handler_failed, request.sequence(), "its handler failed");
     }
     return std::nullopt;
 }
@@ -147,24 +150,27 @@ void ImmutableDuplexServer::respond(std::uint64_t sequence, std::span<const std:
             Loan loan = responses_->loan(answer.size(), sequence);
             std::memcpy(loan.data().data(), answer.data(), answer.size());
             loan.commit();
+            ++answered_;
             return;
         } catch (const BufferFull& error) {
             if (Clock::now() < deadline) continue;
-            report(sequence, error.what());
-        } catch (const ReaderDead&) {
+            report(Kind::no_room, sequence, error.what());
+        } catch (const ReaderDead& error) {
             detach();
+            report(Kind::client_gone, sequence, error.what());
         } catch (const Closed&) {
             throw;
         } catch (const Error& error) {
-            report(sequence, error.what());
+            report(Kind::other, sequence, error.what());
         }
         return;
     }
 }
 
-void ImmutableDuplexServer::report(std::uint64_t sequence, const std::string& what) {
-    if (!on_error_) return;
-    on_error_(sequence == 0 ? what : "request " + std::to_string(sequence) + ": " + what);
+void ImmutableDuplexServer::report(Kind kind, std::uint64_t request, const std::string& what) {
+    if (!on_trouble_) return;
+    on_trouble_({kind, request,
+                 request == 0 ? what : "request " + std::to_string(request) + ": " + what});
 }
 
 }  // namespace zerobuffer

@@ -235,8 +235,8 @@ void Server::check_step_time() {
     session_.reset();
     stuck_ = true;
     left_a_thread_ = true;
-    answer_step(step, "Step execution timeout after " + seconds_text(elapsed) + ": " +
-                          step.params.step);
+    answer_step(step, {"Step execution timeout after " + seconds_text(elapsed) + ": " +
+                       step.params.step});
     start_next_step();
 }
 
@@ -244,7 +244,7 @@ void Server::check_step_time() {
 void Server::end_session(const std::string& why) {
     const bool was_running = running_.has_value();
     if (was_running) {
-        answer_step(std::exchange(running_, std::nullopt)->step, "abandoned: " + why);
+        answer_step(std::exchange(running_, std::nullopt)->step, {"abandoned: " + why});
     }
     refuse_queued("refused: " + why);
     if (!session_) return;
@@ -258,16 +258,16 @@ void Server::end_session(const std::string& why) {
 }
 
 void Server::refuse_queued(const std::string& why) {
-    for (const Step& step : std::exchange(queue_, {})) answer_step(step, why);
+    for (const Step& step : std::exchange(queue_, {})) answer_step(step, {why});
 }
 
-void Server::answer_step(const Step& step, const StepError& error) {
-    if (error) log_.error(*error);
-    json result{{"success", !error},
-                {"error", error ? json(*error) : json()},
-                {"context", json::object()},
+void Server::answer_step(const Step& step, const StepResult& result) {
+    if (result.error) log_.error(*result.error);
+    json answer{{"success", !result.error},
+                {"error", result.error ? json(*result.error) : json()},
+                {"context", json(result.context)},
                 {"logs", log_entries(log_)}};
-    if (step.answered) send(rpc::result_message(step.id, std::move(result)));
+    if (step.answered) send(rpc::result_message(step.id, std::move(answer)));
 }
 
 void Server::send(const json& message) {

@@ -60,7 +60,7 @@ private:
     void check_step_time();
     void end_session(const std::string& why);
     void refuse_queued(const std::string& why);
-    void answer_step(const Step& step, const StepError& error);
+    void answer_step(const Step& step, const StepResult& result);
 
     void send(const rpc::json& message);
     void finish(int status);

@@ -15,7 +15,7 @@ struct Session::State {
     std::mutex mutex;
     std::condition_variable changed;
     std::optional<rpc::ExecuteStepParams> step;
-    std::optional<StepError> result;
+    std::optional<StepResult> result;
     std::function<void()> finished;
     bool ending = false;
     bool ended = false;
@@ -30,10 +30,10 @@ void Session::State::serve(const StepRegistry& registry, World& world) {
         if (ending) return;
         const auto next = *std::exchange(step, std::nullopt);
         lock.unlock();
-        StepError error = run_step(registry, world, next);
+        StepResult done = run_step(registry, world, next);
         lock.lock();
         if (ending) return;
-        result = std::move(error);
+        result = std::move(done);
         finished();
     }
 }
@@ -62,7 +62,7 @@ void Session::execute(rpc::ExecuteStepParams step) {
     state_->changed.notify_all();
 }
 
-std::optional<StepError> Session::take_result() {
+std::optional<StepResult> Session::take_result() {
     const std::lock_guard lock(state_->mutex);
     return std::exchange(state_->result, std::nullopt);
 }
@@ -87,18 +87,32 @@ void Session::abandon() noexcept {
     state_->holdings->close_all();
 }
 
-StepError run_step(const StepRegistry& registry, World& world, const rpc::ExecuteStepParams& step) {
-    const auto found = registry.find_all(step.type, step.process, step.step);
-    if (found.empty()) return "No matching step definition found for: " + step.step.substr(0, 200);
+namespace {
+
+StepError try_step(World& world, const rpc::ExecuteStepParams& step, FoundStep found) {
+    found.arguments.parameters = step.parameters;
+    found.arguments.context = step.context;
     try {
         world.log().debug("step: " + step.step);
-        found.front().definition->run(world, found.front().arguments);
+        found.definition->run(world, found.arguments);
         return std::nullopt;
     } catch (const std::exception& error) {
         return "step '" + step.step + "' failed: " + error.what();
     } catch (...) {
         return "step '" + step.step + "' failed, and does not say why";
     }
+}
+
+}  // namespace
+
+StepResult run_step(const StepRegistry& registry, World& world,
+                    const rpc::ExecuteStepParams& step) {
+    const auto found = registry.find_all(step.type, step.process, step.step);
+    if (found.empty()) {
+        return {"No matching step definition found for: " + step.step.substr(0, 200)};
+    }
+    StepError error = try_step(world, step, found.front());
+    return {std::move(error), world.take_told()};
 }
 
 }  // namespace zerobuffer::serve

@@ -17,6 +17,12 @@ namespace zerobuffer::serve {
 // Nothing: the step did, or found, what its text says.
 using StepError = std::optional<std::string>;
 
+struct StepResult {
+    StepError error{};
+    // What the step tells later ones.
+    rpc::StringMap context{};
+};
+
 // Registry and log must outlive the thread, also when it is abandoned.
 class Session {
 public:
@@ -29,7 +35,7 @@ public:
 
     // One at a time: the next after take_result().
     void execute(rpc::ExecuteStepParams step);
-    std::optional<StepError> take_result();
+    std::optional<StepResult> take_result();
 
     // Ends the thread and everything in its World; false, and abandoned, when a step hangs.
     bool end(Milliseconds patience);
@@ -43,6 +49,6 @@ private:
 };
 
 // Runs the step; for the session's thread.
-StepError run_step(const StepRegistry& registry, World& world, const rpc::ExecuteStepParams& step);
+StepResult run_step(const StepRegistry& registry, World& world, const rpc::ExecuteStepParams& step);
 
 }  // namespace zerobuffer::serve

@@ -43,7 +43,7 @@ std::uint64_t StepArguments::number(std::size_t index) const {
 
 void StepRegistry::add(std::initializer_list<StepType> types, const std::string& phrase,
                        StepFunction run) {
-    const std::string pattern = "^(?:the '([^']+)' process )?" + phrase + "$";
+    const std::string pattern = "^(?:(?:the|a|a new|a second) '([^']+)' process )?" + phrase + "$";
     definitions_.push_back({types, pattern, std::make_shared<const Matcher>(pattern), std::move(run)});
 }
 
@@ -54,7 +54,7 @@ std::vector<FoundStep> StepRegistry::find_all(StepType type, const std::string& 
     for (const StepDefinition& definition : definitions_) {
         std::smatch match;
         if (!definition.matcher->match(text, match)) continue;
-        FoundStep step{&definition, {match[1].matched ? match[1].str() : process, {}}};
+        FoundStep step{&definition, {match[1].matched ? match[1].str() : process, {}, {}, {}}};
         for (std::size_t i = 2; i < match.size(); ++i) step.arguments.words.push_back(match[i]);
         found.push_back(std::move(step));
     }

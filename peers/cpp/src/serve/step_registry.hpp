@@ -20,6 +20,9 @@ struct StepArguments {
     // The role that the text names, else the one the step was sent to.
     std::string role;
     std::vector<std::string> words;
+    // What came with the step: its table, and what earlier steps told.
+    rpc::StringMap parameters{};
+    rpc::StringMap context{};
 
     const std::string& text(std::size_t index) const { return words.at(index); }
     // Throws StepFailure when the number is too large.
@@ -45,8 +48,8 @@ struct FoundStep {
 
 class StepRegistry {
 public:
-    // `phrase` is a regular expression for the text behind "the 'role' process ", which every
-    // step may begin with.
+    // `phrase` is a regular expression for the text behind "the 'role' process " (or "a",
+    // "a new", "a second"), which every step may begin with.
     void add(std::initializer_list<StepType> types, const std::string& phrase, StepFunction run);
 
     // All definitions that match, those of the type first; more than one is a defect.

@@ -27,7 +27,12 @@ Bytes pattern(std::uint64_t size, std::uint64_t sequence) {
 
 void expect_pattern(const std::string& what, std::span<const std::byte> data,
                     std::uint64_t sequence) {
-    expect_bytes(what, pattern(data.size(), sequence), data);
+    for (std::size_t i = 0; i < data.size(); ++i) {
+        const auto expected = static_cast<std::byte>(i + sequence);
+        if (data[i] == expected) continue;
+        expect_equal(what + ", byte " + std::to_string(i), static_cast<unsigned>(expected),
+                     static_cast<unsigned>(data[i]));
+    }
 }
 
 void expect_bytes(const std::string& what, std::span<const std::byte> expected,
@@ -39,11 +44,14 @@ void expect_bytes(const std::string& what, std::span<const std::byte> expected,
                  static_cast<unsigned>(*at), static_cast<unsigned>(*other));
 }
 
-Bytes request_text(std::uint64_t index) {
-    const std::string text = "Request " + std::to_string(index);
+Bytes text_bytes(const std::string& text) {
     Bytes data(text.size());
     std::memcpy(data.data(), text.data(), text.size());
     return data;
+}
+
+Bytes request_text(std::uint64_t index) {
+    return text_bytes("Request " + std::to_string(index));
 }
 
 }  // namespace zerobuffer::serve

@@ -21,6 +21,8 @@ void expect_pattern(const std::string& what, std::span<const std::byte> data,
 void expect_bytes(const std::string& what, std::span<const std::byte> expected,
                   std::span<const std::byte> found);
 
+// A text's UTF-8 bytes.
+Bytes text_bytes(const std::string& text);
 // The i-th of many requests, counted from 0.
 Bytes request_text(std::uint64_t index);
 

@@ -2,18 +2,53 @@
 
 namespace zerobuffer::serve {
 
-WriterRole::~WriterRole() {
-    // A background write that waits for room ends when its writer is closed.
-    if (background.joinable()) writer.close();
-}
-
-ServerRole::~ServerRole() { stopping.request_stop(); }
-
 void World::clear() {
     clients.clear();
     writers.clear();
     servers.clear();
     readers.clear();
+    leftovers.reset();
+    second_writer.reset();
+    free_space_rows.clear();
+    buffer_.reset();
+    attempt_.reset();
+    told_.clear();
+}
+
+ReaderRole& World::create_reader(const std::string& role, const std::string& buffer,
+                                 const BlockSizes& sizes) {
+    const BufferName name(name_on_machine(buffer));
+    use_buffer(name);
+    readers.remove(role, buffer);
+    Reader reader = Reader::create(name, {sizes, Sequences::consecutive, holdings_});
+    log_.info("created buffer " + name.text());
+    return readers.add(role, buffer, std::make_unique<ReaderRole>(name, std::move(reader)));
+}
+
+WriterRole& World::connect_writer(const std::string& role, const std::string& buffer,
+                                  Milliseconds timeout, Earlier earlier) {
+    const BufferName name(name_on_machine(buffer));
+    use_buffer(name);
+    if (earlier == Earlier::replaced) writers.remove(role, buffer);
+    Writer writer = Writer::connect(name, {timeout, Milliseconds{5000}, holdings_});
+    log_.info("connected to buffer " + name.text());
+    return writers.add(role, buffer, std::make_unique<WriterRole>(name, std::move(writer)));
+}
+
+void World::attempt(const std::string& what, const std::function<void()>& run,
+                    std::optional<std::uint64_t> size) {
+    attempt_.emplace(what, run, size);
+    log_.info("attempt: " + what + ": " + attempt_->outcome());
+}
+
+const Attempt& World::attempted() const {
+    expect(attempt_.has_value(), "expected that something was attempted, found nothing");
+    return *attempt_;
+}
+
+const BufferName& World::buffer() const {
+    expect(buffer_.has_value(), "there is no buffer in this process yet");
+    return *buffer_;
 }
 
 }  // namespace zerobuffer::serve

@@ -2,61 +2,25 @@
 // Everything a scenario has in this process: its readers, writers, servers and clients.
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
-#include <stop_token>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "channel/reader.hpp"
-#include "channel/writer.hpp"
-#include "duplex/client.hpp"
-#include "duplex/server.hpp"
+#include "channel/holdings.hpp"
+#include "rpc/params.hpp"
+#include "serve/attempt.hpp"
 #include "serve/check.hpp"
+#include "serve/client_role.hpp"
+#include "serve/free_space.hpp"
 #include "serve/log.hpp"
-#include "serve/test_data.hpp"
+#include "serve/raw_buffer.hpp"
+#include "serve/reader_role.hpp"
+#include "serve/server_role.hpp"
+#include "serve/writer_role.hpp"
 
 namespace zerobuffer::serve {
-
-struct FrameRecord {
-    std::uint64_t sequence;
-    Bytes data;
-};
-
-struct ReaderRole {
-    Reader reader;
-    std::optional<Frame> held{};           // read, and its space not given back yet
-    std::vector<FrameRecord> frames{};     // read one by one
-    std::vector<std::uint64_t> stream{};   // sequence numbers of frames read until their end
-    std::vector<std::string> sequence_errors{};
-};
-
-struct WriterRole {
-    ~WriterRole();
-
-    Writer writer;
-    std::optional<Loan> loan{};
-    std::jthread background{};
-};
-
-struct ServerRole {
-    ~ServerRole();
-
-    ImmutableDuplexServer server;
-    // Ends the waits of handlers.
-    std::stop_source stopping{};
-};
-
-struct ClientRole {
-    DuplexClient client;
-    std::map<std::uint64_t, Bytes> sent{};
-    std::vector<FrameRecord> answers{};
-    TimePoint first_sent{};
-    std::optional<Milliseconds> total_time{};
-};
 
 // The holders of one role. A step means the one it names, else the one last used.
 template <class Role>
@@ -76,6 +40,12 @@ public:
         });
     }
 
+    // Ends the one that find() gives.
+    void remove_found(const std::string& name) {
+        find(name);
+        entries_.pop_back();
+    }
+
     Role& find(const std::string& name) {
         expect(!entries_.empty(), "there is no " + kind_ + " in this process yet");
         auto used = entries_.end() - 1;
@@ -86,6 +56,7 @@ public:
         return *entries_.back().role;
     }
 
+    bool empty() const noexcept { return entries_.empty(); }
     void clear() { entries_.clear(); }
 
 private:
@@ -111,15 +82,44 @@ public:
     // Ends everything that earlier steps began.
     void clear();
 
+    // A buffer's reader in this process; an earlier one of the same role and buffer goes first.
+    ReaderRole& create_reader(const std::string& role, const std::string& buffer,
+                              const BlockSizes& sizes);
+    // A buffer's writer; `replacing` an earlier one of the same role and buffer, or beside it.
+    enum class Earlier { replaced, kept };
+    WriterRole& connect_writer(const std::string& role, const std::string& buffer,
+                               Milliseconds timeout, Earlier earlier = Earlier::replaced);
+
+    // What came of the last thing that a step attempted.
+    void attempt(const std::string& what, const std::function<void()>& run,
+                 std::optional<std::uint64_t> size = std::nullopt);
+    const Attempt& attempted() const;
+
+    // The buffer that was last made, connected to or looked for; throws StepFailure if none was.
+    const BufferName& buffer() const;
+    void use_buffer(const BufferName& name) { buffer_ = name; }
+
+    // For later steps of the scenario, in whatever process.
+    void tell(const std::string& key, std::string value) { told_[key] = std::move(value); }
+    rpc::StringMap take_told() { return std::exchange(told_, {}); }
+
     Roles<ReaderRole> readers{"reader"};
     Roles<WriterRole> writers{"writer"};
     Roles<ServerRole> servers{"server"};
     Roles<ClientRole> clients{"client"};
+    // What a reader met before it made its buffer.
+    std::optional<BufferFilesSeen> leftovers{};
+    // What came of a second writer in a process of its own.
+    std::optional<std::string> second_writer{};
+    std::vector<FreeSpaceRow> free_space_rows{};
 
 private:
     std::string run_;
     std::shared_ptr<Holdings> holdings_;
     Log& log_;
+    std::optional<BufferName> buffer_{};
+    std::optional<Attempt> attempt_{};
+    rpc::StringMap told_{};
 };
 
 }  // namespace zerobuffer::serve

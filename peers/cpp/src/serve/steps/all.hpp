@@ -6,9 +6,24 @@
 namespace zerobuffer::serve::steps {
 
 void add_basic(StepRegistry& registry);
-void add_duplex(StepRegistry& registry);
+void add_lifecycle(StepRegistry& registry);
+void add_errors(StepRegistry& registry);
+void add_edge_cases(StepRegistry& registry);
+void add_races(StepRegistry& registry);
+void add_corruption(StepRegistry& registry);
+void add_synchronization(StepRegistry& registry);
+void add_advanced_errors(StepRegistry& registry);
+void add_duplex_server(StepRegistry& registry);
+void add_duplex_client(StepRegistry& registry);
 
 // All of them.
 StepRegistry all();
+
+// Several features ask for these.
+void check_metadata_too_large(World& world, const StepArguments& arguments);
+void attempt_next_write(World& world, const StepArguments& arguments);
+void expect_reader_death(World& world, const StepArguments& arguments);
+void check_flow_control(World& world, const StepArguments& arguments);
+void check_semaphore_counts_unread(World& world, const StepArguments& arguments);
 
 }  // namespace zerobuffer::serve::steps

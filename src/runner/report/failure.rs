@@ -1,0 +1,91 @@
+//! Everything about an execution that is not as it should be.
+
+use crate::runner::event::{ExecutionInfo, ExecutionReport};
+
+/// The command that runs an execution once more.
+#[derive(Debug, Clone, Default)]
+pub struct Again {
+    /// What it begins with, for example `./test.sh`.
+    pub command: String,
+    /// The options that matter for it, each with a space before it.
+    pub options: String,
+}
+
+impl Again {
+    fn command_for(&self, info: &ExecutionInfo) -> String {
+        let Again { command, options } = self;
+        format!("{command} -v{options} {} {}", info.combination, info.id)
+    }
+}
+
+/// What failed, in one line. `repeat` says how often each execution is run.
+pub fn headline(report: &ExecutionReport, repeat: u32) -> String {
+    let info = &report.info;
+    let outcome = report.outcome.words();
+    let repetition = match repeat {
+        1 => String::new(),
+        _ => format!(" (repetition {} of {repeat})", info.repetition),
+    };
+    format!("{} {}: {outcome}{repetition}", info.id, info.combination)
+}
+
+/// How it failed, line by line.
+pub fn details(report: &ExecutionReport, again: &Again) -> Vec<String> {
+    let info = &report.info;
+    let mut lines = vec![format!(
+        "  scenario: {} - {} ({})",
+        info.id, info.name, info.place
+    )];
+    if let Some(step) = &report.failed_step {
+        lines.push(format!(
+            "  step:     {} (line {}, to {})",
+            step.step, step.line, step.to
+        ));
+    }
+    if let Some(reason) = &report.reason {
+        let mut reason = reason.lines();
+        lines.push(format!("  error:    {}", reason.next().unwrap_or_default()));
+        lines.extend(reason.map(|line| format!("            {line}")));
+    }
+    for (who, tail) in &report.tails {
+        let nothing = if tail.is_empty() { " nothing" } else { "" };
+        lines.push(format!("  {who} wrote last:{nothing}"));
+        let tail = tail.iter().flat_map(|text| text.lines());
+        lines.extend(tail.map(|line| format!("    | {line}")));
+    }
+    if let Some(folder) = &report.folder {
+        lines.push(format!("  logs:     {}", folder.display()));
+    }
+    lines.push(format!("  again:    {}", again.command_for(info)));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::outcome::Outcome;
+    use crate::runner::report::console::tests::report;
+
+    #[test]
+    fn a_repetition_is_told_with_its_number() {
+        let mut failed = report("1.2", "a_b", Outcome::Failed);
+        failed.info.repetition = 3;
+        assert_eq!(headline(&failed, 1), "1.2 a_b: failed");
+        assert_eq!(
+            headline(&failed, 20),
+            "1.2 a_b: failed (repetition 3 of 20)"
+        );
+    }
+
+    #[test]
+    fn it_is_run_again_in_the_same_manner() {
+        let again = Again {
+            command: "./test.sh".into(),
+            options: " --same-process --repeat 5".into(),
+        };
+        let lines = details(&report("1.2", "a_b", Outcome::Failed), &again);
+        let last = lines.last().unwrap();
+        let expected = "  again:    ./test.sh -v --same-process --repeat 5 a_b 1.2";
+        assert_eq!(last, expected);
+    }
+}

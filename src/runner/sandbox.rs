@@ -1,0 +1,100 @@
+//! The sandbox of one execution: a mount namespace with an empty `/dev/shm` and an empty folder for
+//! lock files, so that executions neither see nor disturb each other, and everything that is found
+//! in it afterwards was left by this one. Process ids stay comparable: only mounts are private.
+//!
+//! A [holder](super::holder) process makes the namespaces and keeps them; step servers enter them
+//! between fork and exec.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+
+use super::cli::HOLD_SANDBOX;
+use super::holder::READY;
+use super::spawn::{Child, Namespaces, Spawner};
+
+/// How long a holder may take to get ready, and to end.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A sandbox; it is gone once it is dropped and nobody is left inside.
+#[derive(Debug)]
+pub struct Sandbox {
+    holder: Child,
+    namespaces: Arc<Namespaces>,
+}
+
+impl Sandbox {
+    /// Makes a sandbox whose shared memory takes `shm_size` MiB.
+    ///
+    /// # Errors
+    ///
+    /// Why there can be none.
+    pub async fn start(spawner: &Spawner, shm_size: u64) -> Result<Sandbox, String> {
+        // The program as it was started, even if another one stands in its place by now.
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .args([HOLD_SANDBOX, &shm_size.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let holder = spawner.spawn(command).await;
+        let mut holder =
+            holder.map_err(|error| format!("its holder cannot be started: {error}"))?;
+        let words = first_words(&mut holder);
+        let words = tokio::time::timeout(LIMIT, words).await;
+        match words.unwrap_or_else(|_| Err("its holder says nothing".to_owned()))? {
+            words if words == READY => {}
+            why => return Err(why),
+        }
+        let namespaces = Namespaces::of(holder.pid)
+            .map_err(|error| format!("the namespaces of its holder: {error}"))?;
+        Ok(Sandbox {
+            holder,
+            namespaces: Arc::new(namespaces),
+        })
+    }
+
+    /// What a process enters to be inside.
+    pub fn namespaces(&self) -> Arc<Namespaces> {
+        self.namespaces.clone()
+    }
+
+    /// Its root folder, as seen from outside.
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.holder.pid))
+    }
+
+    /// Lets go of it and waits until its holder has ended.
+    ///
+    /// # Errors
+    ///
+    /// When it has not, or not by itself.
+    pub async fn end(mut self) -> Result<(), String> {
+        drop(self.holder.stdin.take());
+        let ended = tokio::time::timeout(LIMIT, self.holder.exit.wait_for(Option::is_some)).await;
+        match ended.map(|exit| exit.ok().and_then(|exit| exit.clone())) {
+            Ok(Some(exit)) if exit.how == super::spawn::Ending::Code(0) => Ok(()),
+            Ok(Some(exit)) => Err(format!("the holder of the sandbox {}", exit.how)),
+            _ => Err("the holder of the sandbox does not end".to_owned()),
+        }
+    }
+}
+
+/// The first line of what a holder says.
+async fn first_words(holder: &mut Child) -> Result<String, String> {
+    let lost = |error: std::io::Error| format!("its holder cannot be heard: {error}");
+    let stdout = holder.stdout.take().expect("it is piped above");
+    let mut stdout = ChildStdout::from_std(stdout).map_err(lost)?;
+    let mut words = String::new();
+    while !words.ends_with('\n') {
+        let mut piece = [0; 1024];
+        match stdout.read(&mut piece).await.map_err(lost)? {
+            0 => return Err(format!("its holder ended after saying {words:?}")),
+            count => words.push_str(&String::from_utf8_lossy(&piece[..count])),
+        }
+    }
+    Ok(words.trim_end().to_owned())
+}

@@ -1,0 +1,207 @@
+//! In which order executions are run, and how many at the same time.
+
+use std::thread::available_parallelism;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::plan::Execution;
+
+/// The tag of scenarios that run alone.
+const EXCLUSIVE: &str = "exclusive";
+
+/// How much memory an execution may need, in bytes: two buffers of a Python client.
+const MEMORY: u64 = 512 << 20;
+
+/// One running of an execution.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'a> {
+    /// Its number among all turns, in the order of the plan.
+    pub number: usize,
+    /// What is run.
+    pub execution: &'a Execution,
+    /// The how many-th time, from 1.
+    pub repetition: u32,
+}
+
+impl Turn<'_> {
+    fn is_exclusive(&self) -> bool {
+        self.execution.scenario.scenario.has_tag(EXCLUSIVE)
+    }
+}
+
+/// The turns of a run.
+#[derive(Debug)]
+pub struct Schedule<'a> {
+    /// Those that run side by side, in the order in which they begin.
+    pub together: Vec<Turn<'a>>,
+    /// Those that run after them, one after another.
+    pub alone: Vec<Turn<'a>>,
+}
+
+/// Lets every execution have `repeat` turns, in the order that `seed` gives, if there is one.
+/// Where several run at the same time, those that must not come last.
+pub fn schedule(
+    executions: &[Execution],
+    repeat: u32,
+    seed: Option<u64>,
+    jobs: usize,
+) -> Schedule<'_> {
+    let rounds = (1..=repeat).flat_map(|repetition| {
+        let round = executions.iter();
+        round.map(move |execution| (execution, repetition))
+    });
+    let numbered = rounds.enumerate();
+    let mut turns: Vec<_> = numbered
+        .map(|(number, (execution, repetition))| Turn {
+            number,
+            execution,
+            repetition,
+        })
+        .collect();
+    if let Some(seed) = seed {
+        shuffle(&mut turns, seed);
+    }
+    let (alone, together) = match jobs {
+        1 => (turns, Vec::new()),
+        _ => turns.into_iter().partition(Turn::is_exclusive),
+    };
+    Schedule { together, alone }
+}
+
+/// How many executions run at the same time where nobody says it: most of the time they wait.
+pub fn default_jobs() -> usize {
+    let processors = available_parallelism().map_or(1, usize::from);
+    let memory = std::fs::read_to_string("/proc/meminfo").ok();
+    let memory = memory.and_then(|text| available_memory(&text));
+    bounded_jobs(processors, memory)
+}
+
+fn bounded_jobs(processors: usize, memory: Option<u64>) -> usize {
+    let fitting = memory.map_or(u64::MAX, |bytes| bytes / MEMORY);
+    let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
+    (2 * processors).min(fitting).max(1)
+}
+
+/// The memory that `/proc/meminfo` says is available, in bytes.
+fn available_memory(meminfo: &str) -> Option<u64> {
+    let mut lines = meminfo.lines();
+    let value = lines.find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// A seed that is another one each time.
+pub fn new_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanos = now.map_or(0, |time| time.as_nanos());
+    // Short enough to be typed again.
+    (mixed(nanos as u64) ^ u64::from(std::process::id())) % 1_000_000
+}
+
+/// Fisher and Yates' shuffle.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed;
+    for last in (1..items.len()).rev() {
+        state = state.wrapping_add(GOLDEN);
+        let choice = mixed(state) % (last as u64 + 1);
+        items.swap(last, choice as usize);
+    }
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// SplitMix64's output function.
+fn mixed(state: u64) -> u64 {
+    let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::{feature, filter::Filter, plan, route};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn executions() -> Vec<Execution> {
+        let text = "Feature: F\n@exclusive\nScenario: One\nGiven x\nScenario: Two\nGiven x\n\
+                    Scenario: Three\nGiven x\n";
+        let scenarios = feature::parse(Path::new("3.feature"), text).unwrap();
+        let routed: Vec<_> = scenarios
+            .into_iter()
+            .map(|s| Arc::new(route::route(s)))
+            .collect();
+        plan::plan(&routed, &Filter::default(), &["a", "b"])
+    }
+
+    fn words(turns: &[Turn<'_>]) -> Vec<String> {
+        let word = |turn: &Turn<'_>| format!("{} #{}", turn.execution, turn.repetition);
+        turns.iter().map(word).collect()
+    }
+
+    #[test]
+    fn exclusive_ones_come_last_where_several_run() {
+        let executions = executions();
+        let several = schedule(&executions, 1, None, 2);
+        assert_eq!(words(&several.alone), ["3.1 a #1", "3.1 b #1"]);
+        assert_eq!(
+            words(&several.together),
+            ["3.2 a #1", "3.2 b #1", "3.3 a #1", "3.3 b #1"]
+        );
+        let single = schedule(&executions, 1, None, 1);
+        assert!(single.together.is_empty());
+        assert_eq!(words(&single.alone)[..2], ["3.1 a #1", "3.1 b #1"]);
+    }
+
+    #[test]
+    fn repetitions_come_round_by_round() {
+        let executions = executions();
+        let turns = schedule(&executions[2..4], 2, None, 1).alone;
+        assert_eq!(
+            words(&turns),
+            ["3.2 a #1", "3.2 b #1", "3.2 a #2", "3.2 b #2"]
+        );
+        let numbers: Vec<_> = turns.iter().map(|turn| turn.number).collect();
+        assert_eq!(numbers, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_seed_gives_one_order_of_all() {
+        let executions = executions();
+        let order = |seed| words(&schedule(&executions, 4, seed, 1).alone);
+        let plain = order(None);
+        let one = order(Some(1));
+        assert_eq!(one, order(Some(1)));
+        assert_ne!(one, order(Some(2)));
+        assert_ne!(one, plain);
+        let sorted = |mut order: Vec<String>| {
+            order.sort();
+            order
+        };
+        assert_eq!(sorted(one), sorted(plain));
+    }
+
+    #[test]
+    fn every_place_is_as_likely_as_any_other() {
+        let mut counts = [[0; 4]; 4];
+        for seed in 0..4000 {
+            let mut items = [0, 1, 2, 3];
+            shuffle(&mut items, seed);
+            for (place, item) in items.into_iter().enumerate() {
+                counts[item][place] += 1;
+            }
+        }
+        let even = counts.iter().flatten().all(|n| (850..1150).contains(n));
+        assert!(even, "{counts:?}");
+    }
+
+    #[test]
+    fn memory_bounds_the_number_of_jobs() {
+        assert_eq!(bounded_jobs(2, None), 4);
+        assert_eq!(bounded_jobs(8, Some(4 << 30)), 8);
+        assert_eq!(bounded_jobs(8, Some(100)), 1);
+        let text = "MemTotal: 9 kB\nMemAvailable:    2048 kB\n";
+        assert_eq!(available_memory(text), Some(2 << 20));
+        assert!(default_jobs() >= 1);
+    }
+}
