@@ -37,15 +37,26 @@ fn run(scenarios: &str, fault: &str) -> (Output, String) {
     (output, text)
 }
 
+/// How many run at once: most of their time they wait for what does not come.
+const AT_ONCE: usize = 4;
+
 #[test]
 fn each_fault_is_committed_and_noticed() {
-    for (fault, scenario) in NOTICED_BY {
-        let (output, text) = run(scenario, fault);
-        assert_eq!(output.status.code(), Some(1), "{fault}: {text}");
-        assert!(text.contains("1 failed"), "{fault}: {text}");
-        let committed = format!("fault committed: {fault}: ");
-        assert!(text.contains(&committed), "{fault}: {text}");
+    for some in NOTICED_BY.chunks(AT_ONCE) {
+        std::thread::scope(|scope| {
+            for (fault, scenario) in some {
+                scope.spawn(|| expect_noticed(fault, scenario));
+            }
+        });
     }
+}
+
+fn expect_noticed(fault: &str, scenario: &str) {
+    let (output, text) = run(scenario, fault);
+    assert_eq!(output.status.code(), Some(1), "{fault}: {text}");
+    assert!(text.contains("1 failed"), "{fault}: {text}");
+    let committed = format!("fault committed: {fault}: ");
+    assert!(text.contains(&committed), "{fault}: {text}");
 }
 
 #[test]
