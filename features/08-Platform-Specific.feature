@@ -2,9 +2,12 @@ Feature: Platform specifics
 
   Names and places on the machine, as other programs see them.
 
-  @pending
+  @linux
   Scenario: 8.1 - Linux Shared Memory Verification
-    DESCRIPTION
+    What another program finds on Linux: one entry for the segment and one for each semaphore, under the
+    names that all implementations agree on, with their sizes and values, and for everybody to use who
+    the umask lets. Names with characters that programs are likely to trip over make buffers that work;
+    names that are none are refused. After the shutdown, no entry and no lock file is left.
 
     Given the platform is 'Linux'
     And the 'reader' process creates buffer 'test-linux-shm' with default config
@@ -14,9 +17,10 @@ Feature: Platform specifics
     When gracefully shutdown
     Then verify proper cleanup in '/dev/shm/'
 
-  @pending
+  @windows
   Scenario: 8.2 - Windows Named Objects Verification
-    DESCRIPTION
+    On Windows, where segments and semaphores are named objects. This implementation is for Linux: its
+    steps say so, and the scenario is skipped.
 
     Given the platform is 'Windows'
     And the 'reader' process creates buffer 'test-windows-objects' with default config
@@ -26,19 +30,28 @@ Feature: Platform specifics
     When test across different user sessions
     Then verify proper isolation or sharing as expected
 
-  @pending
   Scenario: 8.3 - Cross-Platform Name Compatibility
-    DESCRIPTION
+    Two implementations make the same names out of a buffer's name: a frame crosses. The names hold
+    nothing but the name and what makes it unique to this run. All characters that mean nothing special
+    to any platform work together; the names that no platform accepts are refused. The longest name
+    there is, whose longest file name has the 255 bytes that a file system allows, makes a buffer that
+    works; one byte more is refused.
 
     Given the 'reader' process creates buffer 'test-name-compat-123' with default config
+    When the 'writer' process connects to buffer 'test-name-compat-123'
+    And the 'writer' process writes frame with data 'same names'
+    Then the 'reader' process should read frame with data 'same names'
     Then verify name contains only alphanumeric and dash
     And same name rules work on both platforms
     When test maximum name length
     Then both platforms should handle it correctly
 
-  @pending
+  @linux
   Scenario: 8.4 - Stale Resource Cleanup
-    DESCRIPTION
+    Everything that a dead reader may leave is made by hand: a lock file that nobody has locked, a segment
+    with the id of a process that has ended, semaphores with posts that belong to nobody. The new
+    reader has to find all of it. Afterwards segment and semaphores are other files, without the posts,
+    the lock is held, and the buffer works from end to end.
 
     Given manually create stale lock file for 'stale-test'
     And create orphaned shared memory for 'stale-test'

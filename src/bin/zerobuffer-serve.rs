@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use zerobuffer::serve::allocations::CountingAllocator;
 use zerobuffer::serve::{self, fault};
 
@@ -33,19 +33,9 @@ struct Arguments {
     #[arg(long)]
     list_faults: bool,
 
+    /// What this process does instead, for a step of another one
     #[command(subcommand)]
-    errand: Option<Errand>,
-}
-
-/// What a step server starts itself again for, where a step needs one more process.
-#[derive(Debug, Subcommand)]
-enum Errand {
-    /// Attach to a buffer once as its writer, and tell what came of it
-    #[command(name = serve::second_writer::CONNECT_ONCE, hide = true)]
-    ConnectOnce {
-        /// The buffer
-        buffer: String,
-    },
+    errand: Option<serve::Errand>,
 }
 
 const VERSION: &str = if fault::BUILT_IN {
@@ -102,8 +92,8 @@ fn refuse(why: &str) -> ExitCode {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Errand::ConnectOnce { buffer }) = &arguments.errand {
-        return serve::second_writer::connect_once(buffer);
+    if let Some(errand) = arguments.errand {
+        return errand.run();
     }
     if arguments.list_faults {
         return list_faults();

@@ -44,28 +44,28 @@ impl<T> Held<T> {
     ///
     /// A failure that says which are there.
     pub fn find(&mut self, role: &str, name: Option<&str>) -> Result<&mut T, Failure> {
-        let found = self.items.iter().rposition(|item| {
-            (role.is_empty() || item.role.is_empty() || item.role == role)
-                && name.is_none_or(|name| item.name == name)
-        });
-        let Some(index) = found else {
-            return Err(self.nothing_found(role, name));
-        };
-        let item = self.items.remove(index);
+        let item = self.remove(role, name)?;
         self.items.push(item);
         let last = self.items.len() - 1;
         Ok(&mut self.items[last].thing)
     }
 
-    /// As [`find`](Self::find), and takes it out.
+    /// As [`find`](Self::find), no longer held.
     ///
     /// # Errors
     ///
-    /// As [`find`](Self::find).
+    /// A failure that says which are there.
     pub fn take(&mut self, role: &str, name: Option<&str>) -> Result<T, Failure> {
-        self.find(role, name)?;
-        match self.items.pop() {
-            Some(item) => Ok(item.thing),
+        Ok(self.remove(role, name)?.thing)
+    }
+
+    fn remove(&mut self, role: &str, name: Option<&str>) -> Result<Item<T>, Failure> {
+        let found = self.items.iter().rposition(|item| {
+            (role.is_empty() || item.role.is_empty() || item.role == role)
+                && name.is_none_or(|name| item.name == name)
+        });
+        match found {
+            Some(index) => Ok(self.items.remove(index)),
             None => Err(self.nothing_found(role, name)),
         }
     }

@@ -11,6 +11,10 @@
 //! What a server's handler was given and what it did is in [`diary`]. A build with the cargo feature
 //! `faults` commits one of its [`fault`]s when told to, at the [`ends`] of buffers that steps hold.
 //!
+//! What strains the machine is kept in [`strain`]: a [`census`] of what a process holds, creations that
+//! a [`hindrance`] lets fail, a [`crowd`] that fills shared memory, [`cycle`]s of making and removing,
+//! [`endurance`]. A process that no step names runs an [`errand`].
+//!
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
 pub mod allocations;
@@ -19,8 +23,11 @@ pub mod background;
 pub mod benchmark;
 pub mod broken_header;
 pub mod calling;
+pub mod census;
 mod correspondence;
 pub mod cpu_time;
+pub mod crowd;
+pub mod cycle;
 mod death;
 pub mod definitions;
 pub mod diary;
@@ -28,6 +35,8 @@ mod drafting;
 pub mod draining;
 mod ended_wait;
 pub mod ends;
+pub mod endurance;
+pub mod errand;
 pub mod executor;
 pub mod failure;
 pub mod fault;
@@ -39,6 +48,7 @@ pub mod findings;
 pub mod free_space;
 pub mod handling;
 pub mod held;
+pub mod hindrance;
 pub mod history;
 mod lending;
 pub mod logs;
@@ -55,6 +65,7 @@ mod plan;
 pub mod race;
 pub mod reading;
 pub mod registry;
+pub mod relic;
 pub mod ring_state;
 pub mod scale;
 pub mod second_writer;
@@ -64,6 +75,9 @@ pub mod session;
 pub mod stale;
 pub mod stdio;
 mod steps;
+pub mod strain;
+pub mod structure;
+pub mod task;
 #[cfg(test)]
 mod test_steps;
 pub mod trial;
@@ -73,4 +87,5 @@ pub mod world;
 pub mod writing;
 pub mod written;
 
+pub use errand::Errand;
 pub use session::{Options, run};

@@ -68,14 +68,27 @@ impl ReadingEnd {
     pub fn reader(&mut self) -> Result<&mut Reader, Failure> {
         match &mut self.state {
             State::Ready(reader) => Ok(reader),
-            State::Waiting(_) => Err(Failure::new("the reader waits in the background")),
-            State::Lost => Err(Failure::new("the reader was lost in a read that panicked")),
+            State::Waiting(_) => Err(still_waiting()),
+            State::Lost => Err(lost()),
         }
     }
 
     /// What has been read.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// The reader alone: the history ends.
+    ///
+    /// # Errors
+    ///
+    /// If it waits for a frame in the background.
+    pub fn into_reader(self) -> Result<Reader, Failure> {
+        match self.state {
+            State::Ready(reader) => Ok(*reader),
+            State::Waiting(_) => Err(still_waiting()),
+            State::Lost => Err(lost()),
+        }
     }
 
     /// Reads the next frame and keeps its memory until [`release`](Self::release) or the next
@@ -365,6 +378,14 @@ fn copy_of(frame: &Frame) -> ReadFrame {
         sequence: frame.sequence(),
         data: frame.to_vec(),
     }
+}
+
+fn still_waiting() -> Failure {
+    Failure::new("the reader waits in the background")
+}
+
+fn lost() -> Failure {
+    Failure::new("the reader was lost in a read that panicked")
 }
 
 #[cfg(test)]

@@ -1,22 +1,13 @@
 //! A writer in a process of its own, which tries once to attach and tells what came of it.
 
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
-
-use super::attempt::kind_of;
+use super::errand::Errand;
 use super::failure::{Failure, StepOutcome, expect_equal};
-use crate::{BufferName, Writer};
-
-/// The sub-command of the step server that is this process.
-pub const CONNECT_ONCE: &str = "connect-once";
-
-/// What it tells when it was attached.
-const ATTACHED: &str = "attached";
+use crate::BufferName;
 
 /// What came of the attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecondWriter {
-    /// [`ATTACHED`], or what kind of error it was.
+    /// [`CONNECTED`](super::errand::CONNECTED), or what kind of error it was.
     outcome: String,
     message: String,
 }
@@ -28,17 +19,11 @@ impl SecondWriter {
     ///
     /// If it cannot be started, or does not tell what came of the attempt.
     pub fn attempt(buffer: &BufferName) -> Result<SecondWriter, Failure> {
-        let output = Command::new(std::env::current_exe()?)
-            .args([CONNECT_ONCE, buffer.as_str()])
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()?;
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        let parsed = Self::parse(&told).filter(|_| output.status.success());
-        parsed.ok_or_else(|| {
-            let status = output.status;
+        let buffer = buffer.to_string();
+        let told = Errand::ConnectOnce { buffer }.start()?.finish()?;
+        Self::parse(&told).ok_or_else(|| {
             Failure::new(format!(
-                "expected a second writer's outcome, found {told:?} and {status}"
+                "expected a second writer's outcome, found {told:?}"
             ))
         })
     }
@@ -70,16 +55,6 @@ impl SecondWriter {
     }
 }
 
-/// The process itself.
-pub fn connect_once(buffer: &str) -> ExitCode {
-    let name = BufferName::new(buffer);
-    match name.and_then(|name| Writer::connect(&name, Duration::ZERO)) {
-        Ok(writer) => println!("{ATTACHED}: to '{}'", writer.name()),
-        Err(error) => println!("{}: {error}", kind_of(&error)),
-    }
-    ExitCode::SUCCESS
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,9 +65,9 @@ mod tests {
         let second = SecondWriter::parse(told).unwrap();
         second.expect_turned_away(17).unwrap();
         assert!(second.expect_turned_away(7).is_err());
-        let second = SecondWriter::parse("attached: to 'b'").unwrap();
+        let second = SecondWriter::parse("Connected: to 'b'").unwrap();
         let failure = second.expect_turned_away(17).unwrap_err().to_string();
-        assert!(failure.contains("found attached"), "{failure}");
+        assert!(failure.contains("found Connected"), "{failure}");
         assert_eq!(SecondWriter::parse(""), None);
     }
 }

@@ -19,8 +19,11 @@ use super::naming::RunId;
 use super::observing::Observations;
 use super::reading::ReadingEnd;
 use super::registry::Registry;
-use super::segment::RawSegment;
+use super::relic::Relics;
+use super::segment::{BufferFiles, RawSegment};
 use super::serving::ServingEnd;
+use super::strain::Strain;
+use super::structure::Structures;
 use super::writing::WritingEnd;
 use crate::duplex::ChannelName;
 use crate::rpc::message::StringMap;
@@ -50,6 +53,14 @@ pub struct World {
     pub benchmarks: Benchmarks,
     /// What steps found out otherwise.
     pub findings: Findings,
+    /// How the machine is strained.
+    pub strain: Strain,
+    /// Structures of many fields that cross.
+    pub structures: Structures,
+    /// What was left of a buffer that is made anew.
+    pub relics: Option<Relics>,
+    /// Files that were seen, and should be gone later.
+    pub seen: Vec<BufferFiles>,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
     pub context: StringMap,
     #[cfg(test)]
@@ -71,6 +82,10 @@ impl World {
             observations: None,
             benchmarks: Benchmarks::default(),
             findings: Findings::default(),
+            strain: Strain::default(),
+            structures: Structures::default(),
+            relics: None,
+            seen: Vec::new(),
             context: StringMap::new(),
             #[cfg(test)]
             witness: None,
@@ -80,6 +95,11 @@ impl World {
     /// A World without an orchestrator.
     fn standalone() -> Self {
         Self::for_run(RunId::new(None), Arc::default())
+    }
+
+    /// What is in all names of this run, and in no others.
+    pub fn mark(&self) -> String {
+        self.run.apply("")
     }
 
     /// The buffer that a step calls `name`.
@@ -186,6 +206,8 @@ impl World {
 
     /// Releases everything, as if the scenario began anew.
     pub fn release(&mut self) {
+        self.strain = Strain::default();
+        self.structures = Structures::default();
         self.clients.clear();
         self.servers.clear();
         self.draining.clear();

@@ -362,7 +362,11 @@ impl WritingEnd {
     }
 
     /// Takes the writer out, leaving why it is gone if it does not come back.
-    fn take_writer(&mut self, why: &str) -> Result<Writer, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// A failure that says what the writer is doing instead.
+    pub fn take_writer(&mut self, why: &str) -> Result<Writer, Failure> {
         self.writer()?;
         match std::mem::replace(&mut self.state, State::Gone(why.to_owned())) {
             State::Ready(writer) => Ok(*writer),

@@ -7,6 +7,7 @@ use cucumber::{given, then, when};
 use super::basic_communication::expect_environment;
 use super::error_handling::{attempt_metadata, expect_metadata_too_large, expect_no_metadata};
 use super::process_lifecycle::attempt_to_connect;
+use super::user_permissions;
 use crate::serve::attempt::{Operation, another_error};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::findings::found;
@@ -497,6 +498,9 @@ fn other_should_receive_appropriate_error(world: &mut World) -> StepOutcome {
 
 #[then(regex = r"^no resource corruption should occur$")]
 fn no_resource_corruption_should_occur(world: &mut World) -> StepOutcome {
+    if user_permissions::is_restricted(world) {
+        return user_permissions::expect_unharmed(world);
+    }
     let buffer = found(&world.findings.raced_for, "which buffer is raced for")?;
     race::expect_no_corruption(&world.context, buffer)
 }
