@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use zerobuffer::serve;
 use zerobuffer::serve::allocations::CountingAllocator;
+use zerobuffer::serve::{self, fault};
 
 /// Steps look at how often the library asks for memory.
 #[global_allocator]
@@ -17,7 +17,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 /// One process plays one or more roles of a scenario. Requests and answers travel in frames of a
 /// Content-Length header and a JSON body. The process ends when its input ends.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version = VERSION, after_help = EXAMPLES)]
 struct Arguments {
     /// How long a step may take, in seconds
     #[arg(
@@ -29,10 +29,23 @@ struct Arguments {
     )]
     step_timeout: Duration,
 
+    /// List the faults that can be committed, if this is a build with faults, and end
+    #[arg(long)]
+    list_faults: bool,
+
     /// What this process does instead, for a step of another one
     #[command(subcommand)]
     errand: Option<serve::Errand>,
 }
+
+const VERSION: &str = if fault::BUILT_IN {
+    concat!(env!("CARGO_PKG_VERSION"), " (faults built in)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
+/// The status of a process that was started in a wrong way.
+const USAGE: u8 = 2;
 
 const EXAMPLES: &str = r#"Environment:
   HARMONY_HOST_PID, HARMONY_FEATURE_ID
@@ -41,6 +54,8 @@ const EXAMPLES: &str = r#"Environment:
           What --step-timeout says, where it is not given
   ZEROBUFFER_LOG_LEVEL
           trace, debug, info (default), warn, error or off; else RUST_LOG
+  ZEROBUFFER_FAULT
+          A fault to commit, for tests of what scenarios notice (--list-faults)
 
 Examples:
   List the step definitions:
@@ -60,10 +75,31 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn list_faults() -> ExitCode {
+    match fault::names() {
+        Ok(names) => {
+            names.iter().for_each(|name| println!("{name}"));
+            ExitCode::SUCCESS
+        }
+        Err(why) => refuse(&why),
+    }
+}
+
+fn refuse(why: &str) -> ExitCode {
+    eprintln!("zerobuffer-serve: {why}");
+    ExitCode::from(USAGE)
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(errand) = arguments.errand {
         return errand.run();
+    }
+    if arguments.list_faults {
+        return list_faults();
+    }
+    if let Err(why) = fault::of_environment() {
+        return refuse(&why);
     }
     serve::run(&serve::Options {
         step_timeout: arguments.step_timeout,

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::ends::Writer;
 use super::failure::{Failure, StepOutcome};
 use super::pattern;
 use super::writing::WRITE_TIMEOUT;
-use crate::{Error, Writer};
+use crate::Error;
 
 /// How often a write in the background looks whether it is to stop.
 const STOP_TICK: Duration = Duration::from_millis(100);

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::correspondence::Correspondence;
 use super::drafting::{Cost, Draft, SentDraft};
-use super::ended_wait::EndedWait;
+use super::ended_wait::{EndedWait, is_server_death};
 use super::failure::{Failure, StepOutcome, expect_equal};
+use super::fault::{Fault, strikes};
 use super::patience::eventually;
 use super::pattern;
 use crate::duplex::{ChannelName, ClientOptions, DuplexClient, DuplexError};
@@ -223,6 +224,12 @@ impl CallingEnd {
     /// Whether a response has come in time, or the client's error.
     fn receive_within(&mut self, timeout: Duration) -> Result<Result<bool, DuplexError>, Failure> {
         Ok(match self.client()?.receive(timeout) {
+            Err(error)
+                if is_server_death(&self.channel, &error)
+                    && strikes(Fault::DeathNotNoticed, &error) =>
+            {
+                Ok(false)
+            }
             Ok(Some(response)) => {
                 let data = response.data.to_vec();
                 self.correspondence.note_received(response.sequence, data);

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::failure::{Failure, StepOutcome, expect_equal};
+use super::fault::{Fault, strikes};
 use super::making::Making;
 use super::segment::RawHeader;
 use crate::Error;
@@ -80,10 +81,14 @@ impl Diary {
     /// Writes down what the server of `channel` reports.
     pub fn note_report(&self, channel: &ChannelName, error: &DuplexError) {
         tracing::error!("server: {error}");
+        let is_client_gone = is_client_gone(channel, error);
+        if is_client_gone && strikes(Fault::DeathNotNoticed, error) {
+            return;
+        }
         let mut entries = self.entries();
         let report = Report {
             message: error.to_string(),
-            is_client_gone: is_client_gone(channel, error),
+            is_client_gone,
             calls_before: entries.calls.len(),
         };
         entries.reports.push(report);

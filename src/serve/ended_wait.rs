@@ -57,7 +57,8 @@ impl EndedWait {
     }
 }
 
-fn is_server_death(channel: &ChannelName, error: &DuplexError) -> bool {
+/// Whether an error says that the server of this channel has gone.
+pub fn is_server_death(channel: &ChannelName, error: &DuplexError) -> bool {
     match error {
         DuplexError::Channel(Error::WriterDead { name, .. }) => name == channel.response().as_str(),
         DuplexError::Channel(Error::ReaderDead { name, .. }) => name == channel.request().as_str(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::death;
 use super::diary::Diary;
+use super::fault::{Fault, strikes};
 use super::making::Making;
 use crate::duplex::{HandlerError, Reply, Request};
 
@@ -40,27 +41,31 @@ impl Handling {
     pub fn handle<'r>(&self, request: &Request<'r>) -> Result<Reply<'r>, HandlerError> {
         let call = self.diary.begin(request.sequence());
         std::thread::sleep(self.delay);
+        let found = request.to_vec();
+        let mut answer = self.answer(&found);
+        let number = request.sequence();
+        if strikes(Fault::AnswerDropped, &format_args!("request {number}")) {
+            return Err("its answer is dropped on purpose".into());
+        }
+        if strikes(Fault::AnswerAltered, &format_args!("request {number}")) {
+            answer[0] ^= 1;
+        }
+        let made_of = matches!(self.task, Task::Xor(_))
+            .then(|| Box::new(Making::new(found, &answer, request)));
+        self.diary.note_answer(call, answer.len(), made_of);
+        if self.task != Task::Echo {
+            return Ok(Reply::bytes(answer));
+        }
+        let mut reply = request.loan(answer.len())?;
+        reply.copy_from(&answer);
+        Ok(reply.into())
+    }
+
+    fn answer(&self, request: &[u8]) -> Vec<u8> {
         match self.task {
-            Task::Echo => {
-                let data = request.to_vec();
-                self.diary.note_answer(call, data.len(), None);
-                let mut reply = request.loan(data.len())?;
-                reply.copy_from(&data);
-                Ok(reply.into())
-            }
-            Task::Double => {
-                let answer = request.to_vec().repeat(2);
-                self.diary.note_answer(call, answer.len(), None);
-                Ok(Reply::bytes(answer))
-            }
-            Task::Xor(key) => {
-                let found = request.to_vec();
-                let answer: Vec<u8> = found.iter().map(|byte| byte ^ key).collect();
-                let making = Making::new(found, &answer, request);
-                self.diary
-                    .note_answer(call, answer.len(), Some(Box::new(making)));
-                Ok(Reply::bytes(answer))
-            }
+            Task::Echo => request.to_vec(),
+            Task::Double => request.repeat(2),
+            Task::Xor(key) => request.iter().map(|byte| byte ^ key).collect(),
             Task::Crash => death::die(),
         }
     }

@@ -6,9 +6,10 @@ use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
+use super::ends::{Loan, Writer};
 use super::failure::{Failure, StepOutcome};
 use super::pattern;
-use crate::{Error, Loan, Writer};
+use crate::Error;
 
 /// Memory for one frame, lent and not yet committed. Dropped, nothing is sent and the writer is
 /// closed.

@@ -8,6 +8,9 @@
 //! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside,
 //! [`observing`] what single operations change in it. What benchmarks measure is in [`benchmark`].
 //!
+//! What a server's handler was given and what it did is in [`diary`]. A build with the cargo feature
+//! `faults` commits one of its [`fault`]s when told to, at the [`ends`] of buffers that steps hold.
+//!
 //! What strains the machine is kept in [`strain`]: a [`census`] of what a process holds, creations that
 //! a [`hindrance`] lets fail, a [`crowd`] that fills shared memory, [`cycle`]s of making and removing,
 //! [`endurance`]. A process that no step names runs an [`errand`].
@@ -31,10 +34,14 @@ pub mod diary;
 mod drafting;
 pub mod draining;
 mod ended_wait;
+pub mod ends;
 pub mod endurance;
 pub mod errand;
 pub mod executor;
 pub mod failure;
+pub mod fault;
+#[cfg(feature = "faults")]
+mod faulty;
 pub mod figures;
 pub mod filling;
 pub mod findings;
@@ -53,6 +60,8 @@ pub mod naming;
 pub mod observing;
 pub mod patience;
 pub mod pattern;
+#[cfg(feature = "faults")]
+mod plan;
 pub mod race;
 pub mod reading;
 pub mod registry;

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::ends::{Frame, Reader};
 use super::failure::{Failure, StepOutcome};
 use super::history::{History, ReadFrame};
 use super::ring_state::RingState;
 use super::waiting::{ReadTimes, WaitingRead};
-use crate::{BufferName, Error, Frame, Reader};
+use crate::{BufferName, Error};
 
 /// How long a step waits for a frame.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);

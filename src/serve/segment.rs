@@ -345,6 +345,18 @@ impl RawSegment {
         Ok(semaphore_halves(&self.files.data_semaphore)?[1])
     }
 
+    /// Overwrites the value of the semaphore that the writer posts; whoever sleeps on it sleeps on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn set_data_posts(&self, value: u32) -> io::Result<()> {
+        let semaphore = OpenOptions::new()
+            .write(true)
+            .open(&self.files.data_semaphore)?;
+        semaphore.write_all_at(&value.to_le_bytes(), 0)
+    }
+
     /// The value of the semaphore that the reader posts.
     ///
     /// # Errors
@@ -415,6 +427,8 @@ mod tests {
         assert_eq!((raw.used().unwrap(), raw.data_posts().unwrap()), (116, 1));
         assert_eq!(raw.length().unwrap(), 128 + 64 + 1024);
         assert_eq!(raw.space_posts().unwrap(), 0);
+        raw.set_data_posts(2).unwrap();
+        assert_eq!(raw.data_posts().unwrap(), 2);
         drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
         assert_eq!((raw.used().unwrap(), raw.space_posts().unwrap()), (0, 1));
         assert!(files.is_locked().unwrap());

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::ends::{Frame, Reader};
 use super::failure::Failure;
 use super::segment::{Field, RawSegment};
+use crate::Error;
 use crate::channel::Interrupt;
-use crate::{Error, Frame, Reader};
 
 /// How often the writer's process is looked at.
 const LOOK: Duration = Duration::from_millis(2);

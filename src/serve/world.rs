@@ -11,6 +11,7 @@ use super::attempt::Attempts;
 use super::benchmark::Benchmarks;
 use super::calling::CallingEnd;
 use super::draining::Draining;
+use super::ends::{Reader, Writer};
 use super::failure::Failure;
 use super::findings::Findings;
 use super::held::Held;
@@ -26,7 +27,7 @@ use super::structure::Structures;
 use super::writing::WritingEnd;
 use crate::duplex::ChannelName;
 use crate::rpc::message::StringMap;
-use crate::{BufferConfig, BufferName, Error, Reader, Writer};
+use crate::{BufferConfig, BufferName, Error};
 
 /// What the steps of one scenario share.
 #[derive(cucumber::World)]

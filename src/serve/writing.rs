@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::attempt::another_error;
 use super::background::{Background, Job, Progress};
+use super::ends::Writer;
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::lending::OpenLoan;
 use super::pattern;
 use super::ring_state::RingState;
 use super::written::Written;
-use crate::{BufferName, Error, Writer};
+use crate::{BufferName, Error};
 
 /// How long a write waits for space, unless its step is about a full buffer.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -24,12 +24,17 @@ use cucumber::step::Context;
 use futures_util::FutureExt;
 use gherkin::{Feature, Rule, Scenario};
 use regex::Regex;
+use zerobuffer::serve::allocations::CountingAllocator;
 use zerobuffer::serve::world::World;
 
 use arguments::Arguments;
 use report::Report;
 use sandbox::Sandbox;
 use watchdog::Watchdog;
+
+/// Steps look at how often the library asks for memory.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Tags of what cannot run here, and why.
 const NOT_HERE: [(&str, &str); 3] = [

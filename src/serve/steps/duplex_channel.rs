@@ -193,11 +193,9 @@ fn total_time_should_be_at_least(world: &mut World, milliseconds: u64) -> StepOu
 
 #[then(regex = r"^responses should arrive in order$")]
 fn responses_should_arrive_in_order(world: &mut World) -> StepOutcome {
-    world
-        .clients
-        .find("", None)?
-        .correspondence()
-        .expect_order()
+    let letters = world.clients.find("", None)?.correspondence();
+    letters.expect_matches()?;
+    letters.expect_order()
 }
 
 #[given(
