@@ -25,9 +25,9 @@ Feature: Benchmarks
 
   @step-timeout(600)
   Scenario: 14.2 - Throughput Benchmark
-    As many frames as the reader takes. Memory counts as saturated if, at the best size, at least a
-    quarter of the bytes cross that one core copies by itself: each of them is copied twice on the
-    way, and the cores may be shared with others.
+    As many frames as the reader takes. Memory counts as saturated if, at the best size and in its
+    best round, at least a quarter of the bytes cross that one core copies from memory to memory:
+    each of them is copied twice on the way, from one core's cache into another's.
 
     Given the 'reader' process creates buffer 'bench-throughput' with large config
     And the 'reader' process reads frames in the background

@@ -16,16 +16,16 @@ use crate::serve::segment::{Field, HEADER, RawSegment};
 use crate::{BufferConfig, BufferName, Reader, Writer};
 
 /// Bytes of a frame with its header.
-pub const FRAME: usize = 64 << 10;
+pub const FRAME: usize = 256 << 10;
 
 /// Frames through one ring before it is the other one's turn.
 const TURN: usize = 20;
 
 /// Frames through each ring.
-const FRAMES: usize = 200_000;
+const FRAMES: usize = 100_000;
 
 /// The fewest from which something can be told.
-const LEAST: usize = 4_000;
+const LEAST: usize = 2_000;
 
 /// A ring with both ends.
 #[derive(Debug)]
