@@ -14,6 +14,12 @@ const OPERATIONS: usize = 5_000_000;
 /// The fewest from which something can be told.
 const LEAST: usize = 100_000;
 
+/// Messages from one thread to another.
+const MESSAGES: usize = 1_000_000;
+
+/// The fewest of them.
+const LEAST_MESSAGES: usize = 10_000;
+
 /// In how many rounds they are measured, short ones: the best counts, as what others do meanwhile
 /// only adds.
 const ROUNDS: usize = 50;
@@ -132,11 +138,12 @@ impl Compared {
             fence(Ordering::SeqCst);
             message.told.store(number, Ordering::Relaxed);
         });
+        let crossed = scale.iterations(MESSAGES, LEAST_MESSAGES);
         Ok(Compared {
             with,
             without,
-            crossed: operations,
-            wrong: cross(operations, Message::wrong)?,
+            crossed,
+            wrong: cross(crossed, Message::wrong)?,
         })
     }
 
