@@ -403,9 +403,12 @@ mod tests {
     #[test]
     fn a_writer_is_paced_if_most_of_its_writes_waited() {
         let paced = |waits: usize, short: usize| {
-            let mut progress = Progress::default();
-            progress.times = vec![Duration::from_millis(50); waits];
-            progress.times.extend(vec![Duration::ZERO; short]);
+            let mut times = vec![Duration::from_millis(50); waits];
+            times.extend(vec![Duration::ZERO; short]);
+            let progress = Progress {
+                times,
+                ..Progress::default()
+            };
             progress.expect_paced()
         };
         paced(20, 0).unwrap();
