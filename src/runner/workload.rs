@@ -1,6 +1,7 @@
 //! What there is to do: the files and the command line, read and planned.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cli::Selection;
@@ -18,6 +19,8 @@ use super::same_process::together;
 pub struct Workload {
     /// Platforms and limits.
     pub config: Config,
+    /// The folder of the feature files.
+    pub features: PathBuf,
     /// Every scenario.
     pub scenarios: Vec<Arc<RoutedScenario>>,
     /// What is known to fail.
@@ -41,8 +44,9 @@ impl Workload {
             &platforms,
         )
         .map_err(Refusal::usage)?;
-        let folder = selection.features.as_ref().unwrap_or(&config.features);
-        let scenarios = feature::read_folder(folder).map_err(Refusal::usage)?;
+        let features = selection.features.as_ref().unwrap_or(&config.features);
+        let features = features.clone();
+        let scenarios = feature::read_folder(&features).map_err(Refusal::usage)?;
         if let Some(unknown) = filter.unknown_id(&scenarios) {
             return Err(Refusal(Exit::Nothing, unknown));
         }
@@ -66,6 +70,7 @@ impl Workload {
         }
         Ok(Workload {
             config,
+            features,
             scenarios,
             known,
             executions,
