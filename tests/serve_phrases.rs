@@ -62,11 +62,21 @@ fn kind_of(step: &Step) -> String {
     format!("{:?}", step.ty).to_lowercase()
 }
 
+/// Whether an orchestrator carries the step out itself.
+fn is_of_the_orchestrator(step: &Step) -> bool {
+    let pattern =
+        r"^wait for '|^kill \w+ process$|^the '[^']+' process (is killed|is shutdown|crashes)\b";
+    Regex::new(pattern).unwrap().is_match(&step.value)
+}
+
 #[test]
 fn every_phrase_has_one_definition_for_its_keyword() {
     let definitions = definitions();
     let mut checked = 0;
     for step in features().iter().flat_map(|f| steps(f, false)) {
+        if is_of_the_orchestrator(&step) {
+            continue;
+        }
         let kind = kind_of(&step);
         let fitting = definitions
             .iter()
