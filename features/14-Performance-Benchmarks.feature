@@ -45,8 +45,8 @@ Feature: Benchmarks
 
   Scenario: 14.3 - Wrap-Around Overhead Benchmark
     Frames that all have to skip the rest of the ring, beside frames in a ring that they fill exactly:
-    both touch the same memory, so that the difference is what wrapping around costs. Of several
-    pairs of rings, the one in the middle counts.
+    both touch the same memory, so that the difference is what wrapping around costs. Of many
+    pairs of rings, those in the middle count.
 
     Given buffer size is '1.5x' frame size to force wrap
     When measure performance with wrap-around

@@ -159,7 +159,7 @@ fn measure_without_wrap_around(world: &mut World) -> StepOutcome {
 fn calculate_overhead(world: &mut World) -> StepOutcome {
     let found = wrapping(world)?;
     let told = format!(
-        "{found}\nthe overhead of the pair in the middle: {:+.2} %",
+        "{found}\nthe overhead in the middle: {:+.2} %",
         found.overhead()?
     );
     report(world, &[told])
