@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::ends::Reader;
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::segment::BufferFiles;
-use crate::{BufferConfig, BufferName, Error, Reader};
+use crate::{BufferConfig, BufferName, Error};
 
 /// How much longer a cycle may take at the end than at the beginning, in the middle of a quarter of
 /// all cycles: what is left behind makes every cycle longer than the one before.

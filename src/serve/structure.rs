@@ -16,10 +16,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::ends::{Reader, Writer};
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::segment::{Field, HEADER, RawSegment};
 use super::task::{Stop, Task};
-use crate::{Error, Reader, Writer};
+use crate::Error;
 
 /// How many structures are written.
 pub const STRUCTURES: u64 = 100_000;

@@ -9,6 +9,7 @@ use crate::rpc::message::ATTACHMENT;
 use crate::serve::census::{self, LOCKS};
 use crate::serve::crowd::{Crowd, cross_everywhere};
 use crate::serve::cycle::{self, Cycles};
+use crate::serve::ends::Reader;
 use crate::serve::endurance::{self, Reading, Run};
 use crate::serve::errand::{CONNECTED, Errand, KNOCK};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
@@ -16,7 +17,7 @@ use crate::serve::hindrance::Refusal;
 use crate::serve::pattern;
 use crate::serve::segment::{Field, RawSegment};
 use crate::serve::world::World;
-use crate::{BufferConfig, BufferName, Reader};
+use crate::{BufferConfig, BufferName};
 
 /// The buffer that another process keeps connecting to.
 const VISITED: &str = "test-rapid-load";
