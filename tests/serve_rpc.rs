@@ -467,7 +467,12 @@ fn a_signal_is_seen_while_nobody_reads_records() {
 #[test]
 fn what_an_abandoned_step_makes_later_is_released_too() {
     let run = Run::new();
-    let mut server = StepServer::start(&run, &["--step-timeout", "0.3"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zerobuffer-serve"));
+    command
+        .env("HARMONY_HOST_PID", run.host_pid.to_string())
+        .env("HARMONY_FEATURE_ID", run.feature_id.to_string())
+        .env("HARMONY_STEP_TIMEOUT", "0.3");
+    let mut server = StepServer::spawn(command);
     let failure = server.fail(
         "When",
         "the 'client' process creates duplex channel client 'c'",
@@ -684,6 +689,13 @@ fn the_command_line_explains_itself() {
     for wrong in ["0", "-1", "soon"] {
         assert_eq!(run(&["--step-timeout", wrong]).status.code(), Some(2));
     }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zerobuffer-serve"));
+    let output = command
+        .env("HARMONY_STEP_TIMEOUT", "soon")
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("expected a number of seconds"), "{error}");
 }
 
 #[test]

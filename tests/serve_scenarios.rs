@@ -73,8 +73,9 @@ impl Orchestrator {
             }
             let server = self.servers.get_mut(&process).unwrap();
             let params = json!({"process": role.unwrap_or_default(),
-                "stepType": format!("{:?}", step.ty), "step": step.value, "parameters": {},
-                "context": self.context, "isBroadcast": role.is_none()});
+                "stepType": format!("{:?}", step.ty), "step": step.value,
+                "parameters": parameters(step), "context": self.context,
+                "isBroadcast": role.is_none()});
             let result = server.call("executeStep", params);
             assert_eq!(result["success"], true, "{}: {result:#}", step.value);
             self.context = result["context"].clone();
@@ -90,6 +91,14 @@ fn end(mut server: StepServer) {
     assert_eq!(server.call("cleanup", json!({})), Value::Null);
     assert_eq!(server.call("shutdown", json!({})), Value::Null);
     assert!(server.wait().success());
+}
+
+/// A data table travels as a string.
+fn parameters(step: &Step) -> Value {
+    match &step.table {
+        Some(table) => json!({"table": json!(table.rows).to_string()}),
+        None => json!({}),
+    }
 }
 
 /// Held for writing by a scenario that takes times, so that no other one runs meanwhile.
@@ -132,6 +141,53 @@ fn run_scenario(file: &str, id: &str, hosting: Hosting) {
     }
     orchestrator.end();
     run.assert_nothing_left();
+}
+
+/// Runs scenarios of a feature that make sense in one process, each in one process.
+fn run_in_one_process(file: &str, chosen: &[&str]) {
+    let feature = feature(file);
+    let skipped = |tag: &String| tag == "separate-processes" || tag == "pending";
+    assert!(!feature.tags.iter().any(skipped));
+    let scenarios = feature.scenarios.iter();
+    let ids: Vec<&str> = scenarios
+        .filter(|scenario| !scenario.tags.iter().any(skipped))
+        .map(|scenario| scenario.name.split_once(" - ").unwrap().0)
+        .collect();
+    for id in chosen {
+        assert!(ids.contains(id), "{id} is not to be run");
+        run_scenario(file, id, Hosting::Same);
+    }
+}
+
+#[test]
+fn errors_are_handled_in_one_process() {
+    run_in_one_process("03-Error-Handling.feature", &["3.1", "3.2", "3.3"]);
+}
+
+#[test]
+fn frames_at_the_limits_fit_in_one_process() {
+    let ids = [
+        "4.1", "4.2", "4.3", "4.4", "4.6", "4.7", "4.8", "4.9", "4.12",
+    ];
+    run_in_one_process("04-Edge-Cases.feature", &ids);
+}
+
+#[test]
+fn a_slow_reader_paces_a_fast_writer_in_one_process() {
+    run_in_one_process("04-Edge-Cases.feature", &["4.5"]);
+    run_in_one_process("06-Synchronization.feature", &["6.3"]);
+}
+
+#[test]
+fn corruption_is_detected_in_one_process() {
+    let ids = ["5.1", "5.2", "5.5", "5.6", "5.7"];
+    run_in_one_process("05-Corruption.feature", &ids);
+    run_in_one_process("10-Advanced-Error-Handling.feature", &["10.2"]);
+}
+
+#[test]
+fn both_sides_agree_in_one_process() {
+    run_in_one_process("06-Synchronization.feature", &["6.1", "6.2", "6.4"]);
 }
 
 fn basic(id: &str) {

@@ -41,6 +41,13 @@ pub const SKIPPED: &str = "Skipped: ";
 /// What a log message begins with that is a result to be shown with the step: figures, for example.
 pub const ATTACHMENT: &str = "attachment: ";
 
+/// What a log message begins with that says that a step server has committed a fault, as it was told
+/// to. The fault's name follows.
+pub const FAULT_COMMITTED: &str = "fault committed: ";
+
+/// The environment variable that names the fault which a step server is to commit.
+pub const FAULT_VARIABLE: &str = "ZEROBUFFER_FAULT";
+
 /// String to string, as `parameters` and `context` travel.
 pub type StringMap = BTreeMap<String, String>;
 

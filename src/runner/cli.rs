@@ -29,6 +29,17 @@ server for duplex channels; reader, writer for plain buffers.
 Exit codes: 0 green, 1 not green, 2 usage or configuration, 3 a platform could not be set up,
 4 nothing matched, 130 interrupted.";
 
+const MUTATE_EXAMPLES: &str = "\
+Examples:
+  ./test.sh mutate rust              every mutant of every scenario, all roles in Rust
+  ./test.sh mutate rust 4 13.1-13.4  those of some
+
+Every number, text and table cell that a `Then` expects is changed, one at a time, and the step has to
+fail. The faults that a scenario's tag @catches(frame-dropped,byte-flipped) names are committed by step
+servers with faults built in (`faulty` in harmony.toml). What survives with a reason is listed in
+survivors.toml, beside the feature files. Exit code 0: at least 95 % were caught, and every survivor is
+listed.";
+
 /// Runs scenarios on step servers in several languages, in every combination.
 #[derive(Debug, Parser)]
 #[command(name = "harmony", version, after_help = RUN_EXAMPLES)]
@@ -57,6 +68,10 @@ pub enum Command {
     List(Selection),
     /// Find out whether scenarios could run, without running them; -v shows where each step goes.
     Check(Selection),
+    /// Find out whether checks bite: change one expectation of a scenario at a time, or let step
+    /// servers commit one fault at a time, and see the scenario fail.
+    #[command(after_help = MUTATE_EXAMPLES)]
+    Mutate(Mutation),
     /// Find out whether platforms can be set up and started, and answer.
     Doctor {
         /// Platforms; by default all of them.
@@ -133,6 +148,20 @@ pub struct Manner {
     #[arg(long, value_name = "FACTOR", value_parser = scale::factor)]
     pub benchmark_scale: Option<f64>,
     /// Use the machine's own /dev/shm and lock folder, instead of empty ones for each execution.
+    #[arg(long)]
+    pub no_sandbox: bool,
+}
+
+/// What is to be mutated, and how mutants are run.
+#[derive(Debug, Args)]
+pub struct Mutation {
+    /// What.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How many mutants run at the same time; by default as many as pay.
+    #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Use the machine's own /dev/shm and lock folder, instead of empty ones for each mutant.
     #[arg(long)]
     pub no_sandbox: bool,
 }

@@ -147,8 +147,9 @@ const TOP_KEYS: [&str; 8] = [
 const LIMIT_KEYS: [&str; 5] = ["start", "step", "execution", "shutdown", "setup"];
 const SANDBOX_KEYS: [&str; 1] = ["shm-size"];
 const SCALE_KEYS: [&str; 2] = ["long-running-seconds", "benchmark"];
-const PLATFORM_KEYS: [&str; 7] = [
+const PLATFORM_KEYS: [&str; 8] = [
     "command",
+    "faulty",
     "cwd",
     "env",
     "leaves",

@@ -9,8 +9,8 @@
 //! 3. [`plan`] makes [`plan::Execution`]s of what [`filter`] and [`combination`] ask for;
 //! 4. [`preflight`] makes platforms ready ([`setup`]), asks each for its steps ([`catalogue`]) and
 //!    judges which executions can run;
-//! 5. [`execute`] runs one: it makes a [`sandbox`] (kept by a [`holder`]), starts step servers in it
-//!    ([`process`], [`spawn`], [`stderr`]), sends the steps, and removes what is left
+//! 5. [`execute`] runs one: its [`cast`] are step servers ([`process`], [`spawn`], [`stderr`]) in a
+//!    [`sandbox`] that a [`holder`] keeps; it sends them the steps, and what they leave is removed
 //!    ([`leftover`]);
 //! 6. [`outcome`] decides what became of it;
 //! 7. [`report`]s are made of [`event`]s, which every stage sends.
@@ -20,6 +20,7 @@
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
 //! [`session`].
 
+pub mod cast;
 pub mod catalogue;
 pub mod cli;
 pub mod combination;
@@ -36,6 +37,7 @@ pub mod known;
 pub mod leftover;
 pub mod limits;
 pub mod mutant;
+pub mod mutate;
 pub mod nearest;
 pub mod outcome;
 pub mod plan;
@@ -55,5 +57,6 @@ pub mod setup;
 pub mod snippet;
 pub mod spawn;
 pub mod stderr;
+pub mod survivor;
 pub mod terminal;
 pub mod workload;

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::catalogue::Catalogue;
-use super::route::{Destination, RoutedScenario};
+use super::route::{Destination, RoutedScenario, RoutedStep};
 use super::scenario::Step;
 use crate::rpc::message::StepType;
 
@@ -47,15 +47,21 @@ impl fmt::Display for Change {
     }
 }
 
-/// Every scenario that differs from `scenario` in one expectation of one `Then`. `catalogue` has
-/// the definitions of whoever the steps go to.
-pub fn mutants(scenario: &RoutedScenario, catalogue: &Catalogue) -> Vec<Mutant> {
+/// Every scenario that differs from `scenario` in one expectation of one `Then`. `catalogue_of` has
+/// the definitions of whoever a step goes to.
+pub fn mutants<'c>(
+    scenario: &RoutedScenario,
+    catalogue_of: impl Fn(&RoutedStep) -> Option<&'c Catalogue>,
+) -> Vec<Mutant> {
     let mut mutants = Vec::new();
     for (index, routed) in scenario.steps.iter().enumerate() {
         let runs_itself = matches!(routed.to, Destination::Runner(_));
         if routed.step.kind != StepType::Then || runs_itself {
             continue;
         }
+        let Some(catalogue) = catalogue_of(routed) else {
+            continue;
+        };
         for (step, change) in changed(&routed.step, catalogue) {
             let mut scenario = scenario.clone();
             scenario.steps[index].step = step;
@@ -155,7 +161,8 @@ mod tests {
         let text = format!("Feature: F\nScenario: 1.1 - S\n{steps}\n");
         let scenario = feature::parse(Path::new("1.feature"), &text).unwrap();
         let routed = route::route(scenario.into_iter().next().unwrap());
-        let mutants = mutants(&routed, &catalogue());
+        let catalogue = catalogue();
+        let mutants = mutants(&routed, |_| Some(&catalogue));
         let told = |m: &Mutant| {
             let step = &m.scenario.steps[m.step].step;
             let table = step.table.as_ref().map(|rows| format!("{rows:?}"));

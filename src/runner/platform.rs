@@ -12,6 +12,8 @@ pub struct Platform {
     pub name: String,
     /// The program and its arguments, or why there is none.
     pub command: Result<Vec<String>, String>,
+    /// The same step server with faults built in, if there is one.
+    pub faulty: Option<Vec<String>>,
     /// The working directory.
     pub cwd: PathBuf,
     /// Environment variables set for it.
@@ -70,6 +72,7 @@ impl Platform {
 #[serde(rename_all = "kebab-case")]
 pub struct RawPlatform {
     command: Vec<String>,
+    faulty: Option<Vec<String>>,
     cwd: Option<String>,
     #[serde(default)]
     env: BTreeMap<String, String>,
@@ -121,6 +124,8 @@ impl RawPlatform {
                 inputs: raw.inputs,
             }),
         };
+        let faulty = self.faulty.as_deref();
+        let faulty = faulty.map(|command| expand_command(command, root, variable));
         let mut env = BTreeMap::new();
         for (key, value) in self.env {
             env.insert(key, expand(&value, variable)?);
@@ -131,6 +136,7 @@ impl RawPlatform {
         Ok(Platform {
             name: name.to_owned(),
             command,
+            faulty: faulty.transpose()?,
             cwd: root.join(expand(self.cwd.as_deref().unwrap_or("."), variable)?),
             env,
             leaves: self.leaves,

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
+use super::cast::environment;
 use super::catalogue::{Catalogue, Fit};
 use super::event::{Event, Events};
-use super::execute::{Stage, environment};
+use super::execute::Stage;
 use super::fault::Fault;
 use super::leftover::RunId;
 use super::limits::Limits;

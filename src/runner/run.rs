@@ -39,7 +39,7 @@ pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
         folder: folder.clone(),
     });
     let (sandboxed, (catalogues, leaving)) = tokio::join!(
-        try_sandbox(manner, stage),
+        try_sandbox(manner.no_sandbox, stage),
         preflight::ask_all(&work.executions, stage)
     );
     let play = Play {
@@ -114,8 +114,8 @@ impl Play<'_> {
 }
 
 /// Whether executions get sandboxes: where they are wanted and the system allows them.
-async fn try_sandbox(manner: &Manner, stage: &Stage<'_>) -> bool {
-    if manner.no_sandbox {
+pub(super) async fn try_sandbox(unwanted: bool, stage: &Stage<'_>) -> bool {
+    if unwanted {
         return false;
     }
     let tried = match Sandbox::start(stage.spawner, stage.config.shm_size).await {
@@ -204,7 +204,7 @@ fn describe(turn: &Turn<'_>) -> ExecutionInfo {
 }
 
 /// A name for the folder of a run: its time, and the process id for two at the same time.
-fn run_name() -> String {
+pub(super) fn run_name() -> String {
     let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
     format!("{now}-{}", std::process::id())
 }

@@ -5,6 +5,7 @@
 //! A [holder](super::holder) process makes the namespaces and keeps them; step servers enter them
 //! between fork and exec.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::process::ChildStdout;
 
 use super::cli::HOLD_SANDBOX;
 use super::holder::READY;
-use super::spawn::{Child, Namespaces, Spawner};
+use super::spawn::{Child, Ending, Namespaces, Spawner};
 
 /// How long a holder may take to get ready, and to end.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -37,6 +38,7 @@ impl Sandbox {
         // The program as it was started, even if another one stands in its place by now.
         let mut command = Command::new("/proc/self/exe");
         command
+            .arg0("harmony")
             .args([HOLD_SANDBOX, &shm_size.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
@@ -76,7 +78,7 @@ impl Sandbox {
         drop(self.holder.stdin.take());
         let ended = tokio::time::timeout(LIMIT, self.holder.exit.wait_for(Option::is_some)).await;
         match ended.map(|exit| exit.ok().and_then(|exit| exit.clone())) {
-            Ok(Some(exit)) if exit.how == super::spawn::Ending::Code(0) => Ok(()),
+            Ok(Some(exit)) if exit.how == Ending::Code(0) => Ok(()),
             Ok(Some(exit)) => Err(format!("the holder of the sandbox {}", exit.how)),
             _ => Err("the holder of the sandbox does not end".to_owned()),
         }

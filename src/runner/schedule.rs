@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::plan::Execution;
 
 /// The tag of scenarios that run alone.
-const EXCLUSIVE: &str = "exclusive";
+pub const EXCLUSIVE: &str = "exclusive";
 
 /// How much memory an execution may need, in bytes: two buffers of a Python client.
 const MEMORY: u64 = 512 << 20;

@@ -14,6 +14,7 @@ use super::execute::Stage;
 use super::exit::{Exit, Refusal};
 use super::holder;
 use super::leftover;
+use super::mutate::mutate;
 use super::nearest::did_you_mean;
 use super::plan::Execution;
 use super::platform::Platform;
@@ -55,6 +56,12 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
             let work = Workload::new(config, selection)?;
             with_stage(cli, &work.config, async |stage| {
                 run(&work, manner, stage).await
+            })
+        }
+        Command::Mutate(asked) => {
+            let work = Workload::new(config()?, &asked.selection)?;
+            with_stage(cli, &work.config, async |stage| {
+                mutate(&work, asked, stage).await
             })
         }
         Command::Check(selection) => {

@@ -1,6 +1,7 @@
 //! What there is to do: the files and the command line, read and planned.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cli::Selection;
@@ -18,6 +19,8 @@ use super::same_process::together;
 pub struct Workload {
     /// Platforms and limits.
     pub config: Config,
+    /// The folder of the feature files.
+    pub features: PathBuf,
     /// Every scenario.
     pub scenarios: Vec<Arc<RoutedScenario>>,
     /// What is known to fail.
@@ -41,8 +44,9 @@ impl Workload {
             &platforms,
         )
         .map_err(Refusal::usage)?;
-        let folder = selection.features.as_ref().unwrap_or(&config.features);
-        let scenarios = feature::read_folder(folder).map_err(Refusal::usage)?;
+        let features = selection.features.as_ref().unwrap_or(&config.features);
+        let features = features.clone();
+        let scenarios = feature::read_folder(&features).map_err(Refusal::usage)?;
         if let Some(unknown) = filter.unknown_id(&scenarios) {
             return Err(Refusal(Exit::Nothing, unknown));
         }
@@ -66,6 +70,7 @@ impl Workload {
         }
         Ok(Workload {
             config,
+            features,
             scenarios,
             known,
             executions,
@@ -84,8 +89,11 @@ fn nothing(scenarios: &[Arc<RoutedScenario>], filter: &Filter, available: &[&str
         .flat_map(|s| s.scenario.tags.iter().map(|tag| format!("@{tag}")))
         .collect();
     let tags: Vec<String> = tags.into_iter().collect();
+    let one_process = scenarios.iter().any(|s| s.plays_all.is_some());
     let what = if available.is_empty() {
         "no platform is available; `harmony doctor` says why"
+    } else if one_process && scenarios.iter().any(|s| filter.selects(&s.scenario)) {
+        "no combination asked for fits: one process is of one platform"
     } else if scenarios.iter().any(|s| filter.selects(&s.scenario)) {
         "no combination asked for fits the scenarios asked for"
     } else {

@@ -404,9 +404,10 @@ mod tests {
     #[test]
     fn a_writer_is_paced_if_most_of_its_writes_waited() {
         let paced = |waits: usize, short: usize| {
-            let waits = vec![Duration::from_millis(50); waits];
+            let mut times = vec![Duration::from_millis(50); waits];
+            times.extend(vec![Duration::ZERO; short]);
             let progress = Progress {
-                times: [waits, vec![Duration::ZERO; short]].concat(),
+                times,
                 ..Progress::default()
             };
             progress.expect_paced()

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::ends::{Frame, Reader};
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::pattern::{self, Stock};
 use super::reading::{READ_TIMEOUT, ReadingEnd};
 use super::segment::{Field, RawSegment};
-use crate::{BufferName, Error, Frame, Reader};
+use crate::{BufferName, Error};
 
 /// How long one wait for a frame takes before a look whether the reading is to stop.
 const STOP_TICK: Duration = Duration::from_millis(100);
@@ -153,7 +154,8 @@ fn compare_ends(frame: &Frame, copy: &mut [u8], stock: &Stock) -> StepOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BufferConfig, Writer};
+    use crate::BufferConfig;
+    use crate::serve::ends::Writer;
 
     fn pair(test: &str) -> (Draining, Writer) {
         let name = format!("serve-draining-{test}-{}", std::process::id());

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::census::{Census, mebibytes};
+use super::ends::{Frame, Reader, Writer};
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::pattern;
 use super::reading::ReadingEnd;
 use super::segment::RawSegment;
 use super::task::{Stop, Task};
 use crate::channel::Gaps;
-use crate::{BufferConfig, BufferName, Error, Frame, Reader, Writer};
+use crate::{BufferConfig, BufferName, Error};
 
 /// The variable with the seconds for which a test runs that would take hours.
 const SECONDS: &str = "HARMONY_LONG_RUNNING_SECONDS";

@@ -6,11 +6,7 @@
 
 use std::fmt;
 
-/// The environment variable that names the fault.
-pub const VARIABLE: &str = "ZEROBUFFER_FAULT";
-
-/// What the log message begins with that says that a fault was committed.
-pub const COMMITTED: &str = "fault committed: ";
+pub use crate::rpc::message::{FAULT_COMMITTED as COMMITTED, FAULT_VARIABLE as VARIABLE};
 
 /// Whether this program can commit faults.
 pub const BUILT_IN: bool = cfg!(feature = "faults");

@@ -123,7 +123,9 @@ impl Running {
     fn note(&mut self, event: Scenario<World>) {
         match event {
             Scenario::Background(step, event) | Scenario::Step(step, event) => match event {
-                Step::Skipped => self.failures.push(format!("nobody defines: {step:?}")),
+                Step::Skipped => self
+                    .failures
+                    .push(format!("nobody defines: {}", step.value)),
                 Step::Failed(.., StepError::Panic(panic)) => {
                     self.failed(&step.value, panic_message(&*panic));
                 }

@@ -47,18 +47,20 @@ impl Sandbox {
         }
     }
 
-    /// Panics if a scenario has left something behind.
+    /// Panics if a scenario has left something behind. It is removed, so that the next one does not
+    /// suffer from it.
     pub fn expect_empty(self) {
         let own = format!("_{}_", std::process::id());
         let is_ours = |name: &String| matches!(self, Sandbox::Private) || name.contains(&own);
+        let mut left = Vec::new();
         for folder in FOLDERS {
-            let left: Vec<_> = names_in(folder).into_iter().filter(is_ours).collect();
-            assert!(
-                left.is_empty(),
-                "left behind in {folder}: {}",
-                left.join(", ")
-            );
+            for name in names_in(folder).into_iter().filter(is_ours) {
+                let path = Path::new(folder).join(name);
+                let removed = fs::remove_file(&path);
+                left.push(format!("{} (removed: {removed:?})", path.display()));
+            }
         }
+        assert!(left.is_empty(), "left behind: {}", left.join(", "));
     }
 }
 

@@ -48,7 +48,7 @@ fn what_needs_a_process_for_each_role_is_skipped() {
 fn different_platforms_cannot_share_a_process() {
     let project = Project::new();
     let ran = project.run(&["run", "--same-process", "honest_fails"]);
-    ran.assert(4, "no combination asked for fits");
+    ran.assert(4, "one process is of one platform");
     let ran = project.run(&["list", "--same-process", "honest_*", "fails"]);
     ran.assert(0, "       honest_honest fails_fails\n");
 }

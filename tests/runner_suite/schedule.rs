@@ -29,20 +29,27 @@ fn executions_run_side_by_side() {
     scenarios(&project, &[meets, meets, meets]);
     let ran = project.run(&["run", "-j", "3", "honest"]);
     ran.assert(0, "3 passed");
+    let project = Project::new();
+    scenarios(&project, &[meets, meets, meets]);
+    project.limit("step", 2.0);
     let ran = project.run(&["run", "-j", "2", "honest"]);
-    ran.assert(1, "only 2 were there");
+    ran.assert(1, "3 timed out");
 }
 
 #[test]
 fn the_configuration_may_say_how_many_run() {
-    let project = Project::new();
-    scenarios(&project, &[("", "the 'a' process meets '1' other")]);
-    let text = std::fs::read_to_string(project.path("harmony.toml")).unwrap();
-    project.write("harmony.toml", &format!("jobs = 2\n{text}"));
-    let ran = project.run(&["run", "--repeat", "2", "honest"]);
-    ran.assert(0, "passed 2 of 2 times");
-    let ran = project.run(&["run", "--repeat", "2", "-j", "1", "honest"]);
-    ran.assert(1, "only 1 were there");
+    for (jobs, limit, says) in [
+        (&[][..], 30.0, "passed 2 of 2 times"),
+        (&["-j", "1"], 2.0, "passed 0 of 2 times"),
+    ] {
+        let project = Project::new();
+        scenarios(&project, &[("", "the 'a' process meets '1' other")]);
+        project.limit("step", limit);
+        let text = std::fs::read_to_string(project.path("harmony.toml")).unwrap();
+        project.write("harmony.toml", &format!("jobs = 2\n{text}"));
+        let ran = project.run(&[&["run", "--repeat", "2", "honest"], jobs].concat());
+        assert!(ran.out.contains(says), "{}", ran.text());
+    }
 }
 
 #[test]
@@ -56,11 +63,6 @@ fn exclusive_ones_run_alone() {
     assert_eq!(order(&ran)[2..], ["1.1", "1.3"], "{}", ran.text());
     let matrix = "1.1    ✓\n1.2    ✓\n1.3    ✓\n1.4    ✓\n";
     ran.assert(0, matrix);
-    // The check can fail: without the tag they are not alone.
-    let other = ("", "the 'a' process is alone");
-    scenarios(&project, &[other, other]);
-    let ran = project.run(&["run", "-j", "2", "honest"]);
-    ran.assert(1, "2 were there");
 }
 
 #[test]

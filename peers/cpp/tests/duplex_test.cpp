@@ -117,8 +117,10 @@ TEST(a_request_is_filled_in_place) {
 }
 
 TEST(a_client_that_dies_before_its_answer_is_told_of) {
+    std::atomic<bool> handling = false;
     std::atomic<bool> go_on = false;
     Server server("no-wait", [&](std::span<const std::byte> request) {
+        handling = true;
         while (!go_on) std::this_thread::sleep_for(Milliseconds{1});
         return echo(request);
     });
@@ -131,6 +133,7 @@ TEST(a_client_that_dies_before_its_answer_is_told_of) {
         for (;;) ::pause();
     });
     asked.await();
+    while (!handling) std::this_thread::sleep_for(Milliseconds{1});
     child.kill();
     child.wait();
     // A writer looks after its reader once a tick.

@@ -14,8 +14,15 @@ const OPERATIONS: usize = 5_000_000;
 /// The fewest from which something can be told.
 const LEAST: usize = 100_000;
 
-/// How often it is measured; the best counts, as what others do meanwhile only adds.
-const ROUNDS: usize = 5;
+/// Messages from one thread to another.
+const MESSAGES: usize = 1_000_000;
+
+/// The fewest of them.
+const LEAST_MESSAGES: usize = 10_000;
+
+/// In how many rounds they are measured, short ones: the best counts, as what others do meanwhile
+/// only adds.
+const ROUNDS: usize = 50;
 
 /// Words of a message.
 const WORDS: usize = 7;
@@ -31,6 +38,7 @@ const ORDERINGS: [Ordering; 4] = [
 /// Nanoseconds that one operation takes.
 fn nanoseconds(operations: usize, mut operation: impl FnMut(u64)) -> f64 {
     let mut best = f64::MAX;
+    let operations = operations / ROUNDS;
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         for number in 0..operations {
@@ -130,11 +138,12 @@ impl Compared {
             fence(Ordering::SeqCst);
             message.told.store(number, Ordering::Relaxed);
         });
+        let crossed = scale.iterations(MESSAGES, LEAST_MESSAGES);
         Ok(Compared {
             with,
             without,
-            crossed: operations,
-            wrong: cross(operations, Message::wrong)?,
+            crossed,
+            wrong: cross(crossed, Message::wrong)?,
         })
     }
 

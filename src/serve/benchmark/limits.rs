@@ -10,10 +10,7 @@ use crate::BufferName;
 use crate::serve::failure::Failure;
 use crate::serve::figures::{Figures, Short};
 
-/// Bytes that are copied at a time: a large frame's.
-const CHUNK: usize = 1 << 20;
-
-/// Bytes of the memory that is copied to, chunk after chunk: a large ring's.
+/// Bytes that are copied: more than caches hold, and as many as a large ring has.
 const REGION: usize = 64 << 20;
 
 /// How often it is measured; the best counts.
@@ -28,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The machine's limits.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes a second that one core copies.
+    /// Bytes a second that one core copies from memory to memory.
     pub memcpy: f64,
     /// From one sleeping thread to another and back, by two semaphores.
     pub semaphores: Figures,
@@ -64,17 +61,15 @@ impl fmt::Display for Limits {
     }
 }
 
-/// Bytes a second that one core copies: the best of several rounds, so that what others do at
-/// the same time is left out.
+/// Bytes a second that one core copies from memory to memory: the best of several rounds, so that
+/// what others do at the same time is left out.
 pub fn memcpy() -> f64 {
-    let from = vec![1u8; CHUNK];
+    let from = vec![1u8; REGION];
     let mut to = vec![0u8; REGION];
     let mut best = f64::MAX;
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        for chunk in to.chunks_exact_mut(CHUNK) {
-            chunk.copy_from_slice(std::hint::black_box(&from));
-        }
+        to.copy_from_slice(std::hint::black_box(&from));
         best = best.min(begun.elapsed().as_secs_f64());
         std::hint::black_box(&mut to);
     }

@@ -4,6 +4,9 @@
 //! only the ring's own work is measured. Two rings are compared in which frames touch the same
 //! memory: one is as large as a frame, which ends where the ring does; in the other one half a
 //! frame is left behind it, too little for the next one, and has to be skipped each time.
+//!
+//! How fast memory is depends a little on which pages the system has given. So several pairs of
+//! rings are made, each anew, and the pair in the middle counts.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -15,167 +18,205 @@ use crate::serve::scale::Scale;
 use crate::serve::segment::{Field, HEADER, RawSegment};
 use crate::{BufferConfig, BufferName, Reader, Writer};
 
-/// Bytes of a frame with its header.
-pub const FRAME: usize = 64 << 10;
+/// Bytes of a frame with its header: both rings and what is copied to and from fit into a core's
+/// own cache.
+pub const FRAME: usize = 192 << 10;
 
 /// Frames through one ring before it is the other one's turn.
 const TURN: usize = 20;
 
-/// Frames through each ring.
-const FRAMES: usize = 200_000;
+/// How many pairs of rings are compared.
+const PAIRS: usize = 25;
+
+/// Frames through each ring of all pairs together.
+const FRAMES: usize = 100_000;
 
 /// The fewest from which something can be told.
 const LEAST: usize = 4_000;
 
-/// A ring with both ends.
+/// What is written, and where to it is read.
 #[derive(Debug)]
-pub struct Lane {
-    writer: Writer,
-    reader: Reader,
-    raw: RawSegment,
+struct Data {
     stock: Stock,
     copy: Vec<u8>,
 }
 
+impl Data {
+    fn new() -> Data {
+        let size = FRAME - HEADER as usize;
+        Data {
+            stock: Stock::new(size),
+            copy: vec![0; size],
+        }
+    }
+}
+
+/// A ring with both ends.
+#[derive(Debug)]
+struct Lane {
+    writer: Writer,
+    reader: Reader,
+    raw: RawSegment,
+    /// By how much each frame is to add to the count of what was written: a wrap is counted like a
+    /// frame.
+    counted: u64,
+}
+
 impl Lane {
-    /// Makes a buffer with a ring of `size` bytes.
-    ///
-    /// # Errors
-    ///
-    /// Those of both ends.
-    pub fn new(name: &BufferName, size: usize) -> Result<Lane, Failure> {
-        let reader = Reader::create(name, &BufferConfig::new(0, size))?;
-        let writer = Writer::connect(name, Duration::ZERO)?;
-        let data = FRAME - HEADER as usize;
+    fn new(name: &BufferName, size: usize, counted: u64, data: &mut Data) -> Result<Lane, Failure> {
         let mut lane = Lane {
-            writer,
-            reader,
+            reader: Reader::create(name, &BufferConfig::new(0, size))?,
+            writer: Writer::connect(name, Duration::ZERO)?,
             raw: RawSegment::open(name)?,
-            stock: Stock::new(data),
-            copy: vec![0; data],
+            counted,
         };
-        // From now on the write position is one frame behind the beginning, or there.
-        lane.turn()?;
+        // The first frame begins at the beginning in any case.
+        lane.frame(data)?;
         Ok(lane)
     }
 
-    /// How long frames take through it, and by how much each adds to the count of what was written.
-    fn turn(&mut self) -> Result<(Figures, u64), Failure> {
+    /// How long a frame takes through it: the median of a turn.
+    fn turn(&mut self, data: &mut Data) -> Result<Duration, Failure> {
         let before = self.raw.get(Field::PayloadWrittenCount)?;
         let mut took = Vec::with_capacity(TURN);
         for _ in 0..TURN {
-            let sequence = self.writer.next_sequence();
-            let data = self.stock.sequenced(self.copy.len(), sequence);
-            let begun = Instant::now();
-            self.writer.write(data)?;
-            let frame = self.reader.read(Duration::ZERO)?;
-            let frame = frame.ok_or_else(|| Failure::new("expected the frame, found none"))?;
-            frame.copy_to(&mut self.copy);
-            drop(frame);
-            took.push(begun.elapsed());
-            expect_equal("a frame is what was written", true, data == self.copy)?;
+            took.push(self.frame(data)?);
         }
         let counted = self.raw.get(Field::PayloadWrittenCount)? - before;
+        let expected = self.counted * TURN as u64;
+        expect_equal("frames and wraps, as they are counted", expected, counted)?;
         let figures = Figures::of(took).ok_or_else(|| Failure::new("expected frames"))?;
-        Ok((figures, counted / TURN as u64))
+        Ok(figures.median())
+    }
+
+    fn frame(&mut self, data: &mut Data) -> Result<Duration, Failure> {
+        let sequence = self.writer.next_sequence();
+        let written = data.stock.sequenced(data.copy.len(), sequence);
+        let begun = Instant::now();
+        self.writer.write(written)?;
+        let frame = self.reader.read(Duration::ZERO)?;
+        let frame = frame.ok_or_else(|| Failure::new("expected the frame, found none"))?;
+        frame.copy_to(&mut data.copy);
+        drop(frame);
+        let took = begun.elapsed();
+        expect_equal("a frame is what was written", true, written == data.copy)?;
+        Ok(took)
     }
 }
 
-/// Two rings, and what was measured.
+/// Rings in which frames wrap and rings in which they do not, and what was measured.
 #[derive(Debug)]
 pub struct Wrapping {
-    with: Lane,
-    without: Option<Lane>,
-    /// The median of each turn.
-    medians_with: Vec<Duration>,
-    medians_without: Vec<Duration>,
+    name: BufferName,
+    /// Bytes of a ring in which each frame is to wrap.
+    size: usize,
+    alone: Option<Duration>,
+    pairs: Vec<Pair>,
+}
+
+/// The medians of two rings: of all turns, and of what one turn took more than the other one's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pair {
+    with: Duration,
+    without: Duration,
+    overhead: f64,
 }
 
 impl Wrapping {
-    /// Frames will go through `lane`, in which each is to wrap.
-    pub fn of(lane: Lane) -> Wrapping {
+    /// Frames are to wrap in rings of `size` bytes, which are called `name`.
+    pub fn of(name: BufferName, size: usize) -> Wrapping {
         Wrapping {
-            with: lane,
-            without: None,
-            medians_with: Vec::new(),
-            medians_without: Vec::new(),
+            name,
+            size,
+            alone: None,
+            pairs: Vec::new(),
         }
     }
 
-    /// Measures the ring in which frames wrap.
+    /// Measures a ring in which frames wrap.
     ///
     /// # Errors
     ///
     /// If a frame does not wrap.
     pub fn measure_with(&mut self) -> Result<(), Failure> {
-        let (figures, counted) = self.with.turn()?;
-        // A wrap is counted like a frame.
-        expect_equal("written_count for each frame that wraps", 2, counted)?;
-        self.medians_with.push(figures.median());
+        let mut data = Data::new();
+        let mut lane = Lane::new(&self.name, self.size, 2, &mut data)?;
+        self.alone = Some(lane.turn(&mut data)?);
         Ok(())
     }
 
-    /// Measures `lane`, in which none is to wrap, and in turns with it the other ring, so that
-    /// whatever else the machine does hits both of them.
+    /// Measures rings in which frames do not wrap, called `name`, each in turns with one in which
+    /// they do, so that whatever else the machine does hits both.
     ///
     /// # Errors
     ///
     /// If a frame wraps where it should not, or the other way round.
-    pub fn measure_without(&mut self, lane: Lane, scale: Scale) -> Result<(), Failure> {
-        let lane = self.without.insert(lane);
-        self.medians_with.clear();
-        for _ in 0..scale.iterations(FRAMES, LEAST) / TURN {
-            let (figures, counted) = self.with.turn()?;
-            expect_equal("written_count for each frame that wraps", 2, counted)?;
-            self.medians_with.push(figures.median());
-            let (figures, counted) = lane.turn()?;
-            expect_equal(
-                "written_count for each frame that does not wrap",
-                1,
-                counted,
-            )?;
-            self.medians_without.push(figures.median());
+    pub fn measure_without(&mut self, name: &BufferName, scale: Scale) -> Result<(), Failure> {
+        let mut data = Data::new();
+        let turns = scale.iterations(FRAMES, LEAST) / TURN / PAIRS;
+        for _ in 0..PAIRS {
+            let mut with = Lane::new(&self.name, self.size, 2, &mut data)?;
+            let mut without = Lane::new(name, FRAME, 1, &mut data)?;
+            let mut medians = Vec::with_capacity(turns);
+            for _ in 0..turns {
+                medians.push((with.turn(&mut data)?, without.turn(&mut data)?));
+            }
+            self.pairs.extend(Pair::of(&medians));
         }
         Ok(())
     }
 
-    /// How much longer frames take that wrap, in per cent: the median of all pairs of turns.
+    /// How much longer frames take that wrap, in per cent: in the pair in the middle.
     ///
     /// # Errors
     ///
     /// If not both were measured.
     pub fn overhead(&self) -> Result<f64, Failure> {
-        median_overhead(&self.medians_with, &self.medians_without)
+        let overheads = self.pairs.iter().map(|pair| pair.overhead);
+        match (self.alone, median(overheads)) {
+            (Some(_), Some(overhead)) => Ok(overhead),
+            _ => Err(Failure::new(
+                "expected measurements with and without wrap-around, found none to compare",
+            )),
+        }
     }
 }
 
-fn median_overhead(with: &[Duration], without: &[Duration]) -> Result<f64, Failure> {
-    let ratio =
-        |(with, without): (&Duration, &Duration)| with.as_secs_f64() / without.as_secs_f64();
-    let mut ratios: Vec<f64> = with.iter().zip(without).map(ratio).collect();
-    ratios.sort_by(f64::total_cmp);
-    match ratios.get(ratios.len() / 2) {
-        Some(median) => Ok(100.0 * (median - 1.0)),
-        None => Err(Failure::new(
-            "expected measurements with and without wrap-around, found none to compare",
-        )),
+impl Pair {
+    /// Of the turns of two rings; `None` if there were none.
+    fn of(turns: &[(Duration, Duration)]) -> Option<Pair> {
+        let (with, without) = turns.iter().copied().unzip();
+        let more = turns
+            .iter()
+            .map(|(with, without)| 100.0 * (with.as_secs_f64() / without.as_secs_f64() - 1.0));
+        Some(Pair {
+            with: Figures::of(with)?.median(),
+            without: Figures::of(without)?.median(),
+            overhead: median(more)?,
+        })
     }
+}
+
+fn median(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied()
 }
 
 impl fmt::Display for Wrapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let median = |medians: &[Duration]| {
-            Figures::of(medians.to_vec()).map_or(Duration::ZERO, |figures| figures.median())
-        };
         write!(
             f,
-            "a frame of {} KiB written, read and given back in one thread: {} with wrap-around, {} \
-             without (medians of {} turns of {TURN} frames each)",
+            "a frame of {} KiB written, read and given back in one thread, with wrap-around and without, in \
+             {} pairs of rings:",
             FRAME >> 10,
-            Short(median(&self.medians_with)),
-            Short(median(&self.medians_without)),
-            self.medians_without.len()
-        )
+            self.pairs.len()
+        )?;
+        for pair in &self.pairs {
+            let (with, without) = (Short(pair.with), Short(pair.without));
+            write!(f, "\n{with} {without} {:+.2} %", pair.overhead)?;
+        }
+        Ok(())
     }
 }
 
@@ -183,35 +224,44 @@ impl fmt::Display for Wrapping {
 mod tests {
     use super::*;
 
-    fn lane(test: &str, size: usize) -> Lane {
-        let name = format!("serve-wrap-{test}-{}", std::process::id());
-        Lane::new(&BufferName::new(name).unwrap(), size).unwrap()
+    fn name(test: &str) -> BufferName {
+        BufferName::new(format!("serve-wrap-{test}-{}", std::process::id())).unwrap()
     }
 
     #[test]
     fn every_frame_wraps_in_one_ring_and_none_in_the_other() {
-        let mut wrapping = Wrapping::of(lane("with", FRAME + FRAME / 2));
+        let mut wrapping = Wrapping::of(name("with"), FRAME + FRAME / 2);
         assert!(wrapping.overhead().is_err());
         wrapping.measure_with().unwrap();
         assert!(wrapping.overhead().is_err());
         let scale = Scale::of_environment().unwrap();
-        wrapping
-            .measure_without(lane("without", FRAME), scale)
-            .unwrap();
+        wrapping.measure_without(&name("without"), scale).unwrap();
         assert!(wrapping.overhead().unwrap() < 100.0, "{wrapping}");
     }
 
     #[test]
     fn a_ring_of_the_wrong_size_is_noticed() {
-        let mut wrapping = Wrapping::of(lane("no-wrap", FRAME));
+        let mut wrapping = Wrapping::of(name("no-wrap"), FRAME);
         let failure = wrapping.measure_with().unwrap_err().to_string();
-        assert!(failure.contains("expected 2, found 1"), "{failure}");
+        assert!(failure.contains("expected 40, found 20"), "{failure}");
     }
 
     #[test]
-    fn the_overhead_is_that_of_most_turns() {
-        let millis = |numbers: [u64; 3]| numbers.map(Duration::from_millis);
-        let overhead = median_overhead(&millis([103, 300, 104]), &millis([100, 100, 100]));
-        assert!((overhead.unwrap() - 4.0).abs() < 1e-9);
+    fn the_overhead_is_that_of_most_turns_and_of_the_pair_in_the_middle() {
+        let millis = |numbers: [u64; 2]| {
+            (
+                Duration::from_millis(numbers[0]),
+                Duration::from_millis(numbers[1]),
+            )
+        };
+        let pair = Pair::of(&[[103, 100], [300, 100], [208, 200]].map(millis)).unwrap();
+        assert!((pair.overhead - 4.0).abs() < 1e-9);
+        assert_eq!(Pair::of(&[]), None);
+        let mut wrapping = Wrapping::of(name("none"), FRAME);
+        wrapping.alone = Some(Duration::ZERO);
+        for overhead in [3.0, 90.0, -5.0] {
+            wrapping.pairs.push(Pair { overhead, ..pair });
+        }
+        assert_eq!(wrapping.overhead(), Ok(3.0));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cucumber::gherkin::Step;
 use cucumber::{given, then, when};
 
+use crate::BufferName;
 use crate::serve::benchmark::barrier::{self, Compared, Fences};
 use crate::serve::benchmark::latency::Latency;
 use crate::serve::benchmark::limits::{self, Limits};
@@ -13,7 +14,7 @@ use crate::serve::benchmark::results::{all_measured, attach, measured};
 use crate::serve::benchmark::signal::Signals;
 use crate::serve::benchmark::throughput::{self, Throughput};
 use crate::serve::benchmark::utilization::{self, Utilization};
-use crate::serve::benchmark::wrap::{self, Lane, Wrapping};
+use crate::serve::benchmark::wrap::{self, Wrapping};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::scale::Scale;
 use crate::serve::world::World;
@@ -126,17 +127,17 @@ fn expect_to_saturate(world: &mut World) -> StepOutcome {
 
 #[given(regex = r"^buffer size is '(\d+(?:\.\d+)?)x' frame size to force wrap$")]
 fn buffer_size_forces_wrap(world: &mut World, factor: f64) -> StepOutcome {
+    let name = ring_name(world, "bench-wrap")?;
     let size = (wrap::FRAME as f64 * factor) as usize;
-    let lane = lane(world, "bench-wrap", size)?;
-    world.benchmarks.wrapping = Some(Wrapping::of(lane));
+    world.benchmarks.wrapping = Some(Wrapping::of(name, size));
     Ok(())
 }
 
-fn lane(world: &World, buffer: &str, size: usize) -> Result<Lane, Failure> {
+fn ring_name(world: &World, buffer: &str) -> Result<BufferName, Failure> {
     let name = world.buffer_name(buffer)?;
     world.registry().note_reader(&name);
     world.registry().note_writer(&name);
-    Lane::new(&name, size)
+    Ok(name)
 }
 
 fn wrapping(world: &mut World) -> Result<&mut Wrapping, Failure> {
@@ -150,14 +151,17 @@ fn measure_with_wrap_around(world: &mut World) -> StepOutcome {
 
 #[when(regex = r"^measure performance without wrap-around$")]
 fn measure_without_wrap_around(world: &mut World) -> StepOutcome {
-    let lane = lane(world, "bench-no-wrap", wrap::FRAME)?;
-    wrapping(world)?.measure_without(lane, Scale::of_environment()?)
+    let name = ring_name(world, "bench-no-wrap")?;
+    wrapping(world)?.measure_without(&name, Scale::of_environment()?)
 }
 
 #[then(regex = r"^calculate overhead percentage$")]
 fn calculate_overhead(world: &mut World) -> StepOutcome {
     let found = wrapping(world)?;
-    let told = format!("{found}: {:+.2} %", found.overhead()?);
+    let told = format!(
+        "{found}\nthe overhead of the pair in the middle: {:+.2} %",
+        found.overhead()?
+    );
     report(world, &[told])
 }
 

@@ -85,7 +85,7 @@ public:
     // A buffer's reader in this process; an earlier one of the same role and buffer goes first.
     ReaderRole& create_reader(const std::string& role, const std::string& buffer,
                               const BlockSizes& sizes);
-    // A buffer's writer; `replacing` an earlier one of the same role and buffer, or beside it.
+    // A buffer's writer, in place of an earlier one of the same role and buffer, or beside it.
     enum class Earlier { replaced, kept };
     WriterRole& connect_writer(const std::string& role, const std::string& buffer,
                                Milliseconds timeout, Earlier earlier = Earlier::replaced);

@@ -31,7 +31,6 @@ void WriterRole::write(const FramePlan& frame, Milliseconds timeout) {
     writer_.set_write_timeout(timeout);
     try {
         last_ = Written{frame, write_planned(writer_, frame)};
-        ++written_;
     } catch (...) {
         writer_.set_write_timeout(kWriteTimeout);
         throw;
@@ -70,7 +69,6 @@ void WriterRole::settle() {
     background_->end();
     progress_ = background_->progress();
     background_.reset();
-    written_ += progress_.written;
     if (const auto waited = std::exchange(waiting_, std::nullopt)) last_ = waited;
     expect(!progress_.failure,
            "writing in the background: expected success, found " + progress_.failure.value_or(""));

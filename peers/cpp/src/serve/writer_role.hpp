@@ -46,8 +46,8 @@ public:
     WritingProgress progress() const;
     bool writes_without_end() const noexcept { return background_ && !ends_by_itself_; }
     const Written& last() const;
-    // All frames of patterns, those in the background included once they are settled.
-    std::uint64_t written() const noexcept { return written_; }
+    // How many frames this writer has written. Settles first.
+    std::uint64_t written() { return writer().next_sequence() - 1; }
 
     std::optional<Loan> loan{};
 
@@ -57,7 +57,6 @@ private:
     std::optional<Written> last_{};
     // A single frame that waits in the background: what `last_` becomes.
     std::optional<Written> waiting_{};
-    std::uint64_t written_ = 0;
     bool ends_by_itself_ = true;
     WritingProgress progress_{};
     std::unique_ptr<BackgroundWriting> background_{};

@@ -21,7 +21,9 @@ constexpr std::uint64_t kAllOnes = std::numeric_limits<std::uint64_t>::max();
 
 // The header of a frame of this size and sequence, spoilt as a row of the table says.
 FrameHeader spoilt(const std::string& corruption, FrameHeader header) {
-    if (corruption == "payload_size > remaining") return {header.size + kSizes.payload, header.sequence};
+    if (corruption == "payload_size > remaining") {
+        return {header.size + kSizes.payload, header.sequence};
+    }
     if (corruption == "sequence_number invalid") return {header.size, header.sequence + 6};
     // A header has no magic: the whole of it is spoilt instead.
     if (corruption == "header magic corrupted") return {kAllOnes, kAllOnes};

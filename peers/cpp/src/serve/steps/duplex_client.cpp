@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <map>
 #include <thread>
@@ -273,7 +272,7 @@ void check_no_allocations(World& world, const StepArguments& arguments) {
 
 void add_contents(StepRegistry& registry) {
     registry.add({when}, R"(does not read responses)", check_none_read);
-    registry.add({when}, R"(reads one response)", receive_doubled);
+    registry.add({when, then}, R"(reads one response)", receive_doubled);
     registry.add({when}, R"(acquires zero-copy request buffer of size '(\d+)')",
                  [](World& world, const auto& a) {
                      world.clients.find(a.role).acquire(a.number(0));

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <csignal>
 
-#include "channel/error.hpp"
 #include "serve/patience.hpp"
 #include "serve/steps/all.hpp"
 #include "serve/world.hpp"
@@ -93,10 +92,10 @@ void add_handlers(StepRegistry& registry) {
     });
     registry.add({given}, R"(starts handler with '(\d+)' ms processing time)",
                  [](World& world, const auto& a) {
-                     // A tenth more, for clients whose clock starts only after their last request:
+                     // A little more, for clients whose clock starts only after their last request:
                      // what they measure is still not less than the processing takes.
                      const auto time = a.number(0);
-                     start_echo(world, a, Milliseconds(time + time / 10));
+                     start_echo(world, a, Milliseconds(time + time / 20));
                  });
     registry.add({given}, R"(starts handler with '(\d+)' second processing delay)",
                  [](World& world, const auto& a) {

@@ -306,13 +306,13 @@ void add_flow_control(StepRegistry& registry) {
 void check_none_lost(World& world, const StepArguments& arguments) {
     if (!world.writers.empty() && world.writers.find(arguments.role).writes_without_end()) {
         WriterRole& role = world.writers.find(arguments.role);
-        role.settle();
+        const std::uint64_t written = role.written();
         const RawBuffer raw = role.raw();
         const UnreadFrames unread = raw.unread();
         const std::uint64_t wraps =
-            raw.field(Field::payload_written_count) - role.written() - unread.wraps;
+            raw.field(Field::payload_written_count) - written - unread.wraps;
         expect_equal("frames read, of those written and not unread",
-                     role.written() - unread.frames,
+                     written - unread.frames,
                      raw.field(Field::payload_read_count) - wraps);
         return;
     }
