@@ -42,7 +42,8 @@ enum State {
 
 impl ReadingEnd {
     /// A reader that has read nothing yet.
-    pub fn new(reader: Reader) -> Self {
+    pub fn new(reader: impl Into<Reader>) -> Self {
+        let reader = reader.into();
         ReadingEnd {
             buffer: reader.name().clone(),
             state: State::Ready(Box::new(reader)),

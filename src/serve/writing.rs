@@ -48,7 +48,8 @@ struct WaitingFrame {
 
 impl WritingEnd {
     /// A writer that has written nothing yet.
-    pub fn new(writer: Writer) -> Self {
+    pub fn new(writer: impl Into<Writer>) -> Self {
+        let writer = writer.into();
         WritingEnd {
             buffer: writer.name().clone(),
             state: State::Ready(Box::new(writer)),
