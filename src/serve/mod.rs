@@ -5,7 +5,13 @@
 //! time limit, and from there to the [`worker`], the thread with the scenario's [`world`], where
 //! [`definitions`] finds the function that carries it out. The functions are in `steps`, one file a
 //! feature file; what they hold is in [`reading`], [`writing`], [`serving`] and [`calling`]. What a step
-//! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside.
+//! attempts and a later one judges is kept in [`attempt`], what a reader has read in [`history`], what
+//! steps find out otherwise in [`findings`].
+//!
+//! Shared memory is looked at, and corrupted, from outside: [`segment`] is the files and the bytes,
+//! [`ring_state`] the ring's account and what stands in it, [`written`] a frame that has to be there.
+//! [`background`] writes and [`waiting`] reads while later steps run; [`trial`] is a buffer of a step's
+//! own, [`second_writer`] a process of one.
 //!
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
