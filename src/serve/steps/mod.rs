@@ -12,4 +12,5 @@ mod duplex_channel;
 mod edge_cases;
 mod error_handling;
 mod process_lifecycle;
+mod rivals;
 mod synchronization;
