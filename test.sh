@@ -8,7 +8,6 @@ set -euo pipefail
 root=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 target=$(realpath -m -- "${CARGO_TARGET_DIR:-$root/target}")
 bin=$target/release
-stamp=$bin/.test-sh-inputs
 
 # Names, sizes and times of everything that the build reads. Comparing them with those of the last
 # build costs a few milliseconds, a `cargo build` that finds nothing to do a good part of the 0.3 s
@@ -23,15 +22,21 @@ inputs() {
     printf '%s\n' "${RUSTFLAGS:-}" "${RUSTUP_TOOLCHAIN:-}"
 }
 
+# Builds into folder $1 with the arguments behind it, if anything has changed there.
 build() {
-    local now=$1 output
+    local folder=$1 stamp=$1/release/.test-sh-inputs now output
+    shift
+    now=$(inputs)
+    if [[ -x $folder/release/zerobuffer-serve && -e $stamp && $(<"$stamp") == "$now" ]]; then
+        return
+    fi
     if ! command -v cargo >/dev/null; then
         echo "test.sh: cargo is not in PATH; install Rust from https://rustup.rs" >&2
         exit 3
     fi
     # Not being heard is no reason to stop.
     echo "building …" >&2 || true
-    if ! output=$(cargo build --release --bins --manifest-path "$root/Cargo.toml" 2>&1); then
+    if ! output=$(cargo build --release --manifest-path "$root/Cargo.toml" --target-dir "$folder" "$@" 2>&1); then
         printf '%s\n' "$output" "test.sh: the build failed" >&2
         exit 3
     fi
@@ -39,22 +44,23 @@ build() {
     mv -- "$stamp.$$" "$stamp"
 }
 
-now=$(inputs)
-if [[ ! -x $bin/harmony || ! -x $bin/zerobuffer-serve || ! -e $stamp || $(<"$stamp") != "$now" ]]; then
-    build "$now"
-fi
-
-export HARMONY_BIN_DIR=$bin
-export HARMONY_CONFIG=${HARMONY_CONFIG:-$root/harmony.toml}
-export HARMONY_INVOKED_AS=$0
-
 # Flags of all commands may stand before the command.
 command=run
 for argument in "$@"; do
     case $argument in
         -v | --verbose | -q | --quiet) continue ;;
-        run | list | check | doctor | help | --version | -V) command= ;;
+        run | list | check | doctor | mutate | help | --version | -V) command= ;;
     esac
     break
 done
+
+build "$target" --bins
+if [[ -z $command && ${argument:-} == mutate ]]; then
+    build "$target/faulty" --bin zerobuffer-serve --features faults
+fi
+
+export HARMONY_BIN_DIR=$bin HARMONY_FAULTY_DIR=$target/faulty/release
+export HARMONY_CONFIG=${HARMONY_CONFIG:-$root/harmony.toml}
+export HARMONY_INVOKED_AS=$0
+
 exec "$bin/harmony" ${command:+"$command"} "$@"

@@ -53,7 +53,9 @@ Feature: Edge cases
 
     Given the 'reader' process creates buffer 'test-minimum' with minimum viable size '64'
     When the 'writer' process connects to buffer 'test-minimum'
-    And the 'writer' process writes frame with size '48'
+    And the 'writer' process attempts to write '49' byte frame
+    Then the 'writer' process should receive FrameTooLargeException
+    When the 'writer' process writes frame with size '48'
     Then the 'reader' process should read frame with size '48'
     And the 'reader' process signals space available
     When the 'writer' process writes single byte frame

@@ -95,6 +95,23 @@ impl Progress {
         Ok(())
     }
 
+    /// Checks that a write that is done had to wait for its reader for a while.
+    ///
+    /// # Errors
+    ///
+    /// A failure with the longest time.
+    pub fn expect_wait(&self) -> StepOutcome {
+        let longest = self.times.iter().max().copied().unwrap_or_default();
+        if longest >= WAITING {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "expected a write to have taken {WAITING:?} once the ring was full, found {longest:?} \
+             at most, of {} writes",
+            self.times.len()
+        )))
+    }
+
     /// Checks that the writing has not failed.
     ///
     /// # Errors
@@ -417,6 +434,13 @@ mod tests {
         for (waits, short) in [(19, 0), (19, 30), (20, 22), (0, 40)] {
             assert!(paced(waits, short).is_err(), "{waits} and {short}");
         }
+        let waited = |took| Progress {
+            times: vec![Duration::ZERO, took],
+            ..Progress::default()
+        };
+        waited(WAITING).expect_wait().unwrap();
+        assert!(waited(WAITING / 2).expect_wait().is_err());
+        assert!(Progress::default().expect_wait().is_err());
         let failure = Some(Failure::new("lost"));
         let failed = Progress {
             failure,

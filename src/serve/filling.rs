@@ -1,7 +1,8 @@
-//! Writing until a buffer is full, or as full as a step asks for.
+//! Writing until a buffer is full, or as full as a step asks for, or nobody reads it any more.
 
 use std::time::{Duration, Instant};
 
+use super::attempt::another_error;
 use super::failure::{Failure, StepOutcome, expect_equal};
 use super::pattern;
 use super::ring_state::RingState;
@@ -72,6 +73,22 @@ impl WritingEnd {
                 return expect_equal("free bytes", 0, free);
             }
             self.write_own(pattern::DEFAULT_FRAME_SIZE)?;
+        }
+    }
+
+    /// Writes until the reader's death is noticed.
+    ///
+    /// # Errors
+    ///
+    /// If writing ends otherwise.
+    pub fn write_until_reader_death(&mut self) -> StepOutcome {
+        loop {
+            let data = self.own_data(pattern::DEFAULT_FRAME_SIZE)?;
+            match self.writer()?.write(&data) {
+                Ok(_) => {}
+                Err(Error::ReaderDead { .. }) => return Ok(()),
+                Err(other) => return Err(another_error("ReaderDead", &other)),
+            }
         }
     }
 
@@ -162,5 +179,12 @@ mod tests {
             assert_eq!(state.free, 0);
             assert!(writing.fill_to_the_last_byte().is_err());
         }
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_ends_the_writing() {
+        let (reader, mut writing) = pair("gone", 10240);
+        drop(reader);
+        writing.write_until_reader_death().unwrap();
     }
 }

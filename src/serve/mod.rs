@@ -5,8 +5,14 @@
 //! time limit, and from there to the [`worker`], the thread with the scenario's [`world`], where
 //! [`definitions`] finds the function that carries it out. The functions are in `steps`, one file a
 //! feature file; what they hold is in [`reading`], [`writing`], [`serving`] and [`calling`]. What a step
-//! attempts and a later one judges is kept in [`attempt`]; [`segment`] shows shared memory from outside,
-//! [`observing`] what single operations change in it. What benchmarks measure is in [`benchmark`].
+//! attempts and a later one judges is kept in [`attempt`], what a reader has read in [`history`], what
+//! steps find out otherwise in [`findings`].
+//!
+//! Shared memory is looked at, and corrupted, from outside: [`segment`] is the files and the bytes,
+//! [`ring_state`] the ring's account and what stands in it, [`written`] a frame that has to be there,
+//! [`observing`] what single operations change. [`background`] writes and [`waiting`] reads while later
+//! steps run; [`trial`] is a buffer of a step's own, [`second_writer`] a process of one. What benchmarks
+//! measure is in [`benchmark`].
 //!
 //! What a server's handler was given and what it did is in [`diary`]. A build with the cargo feature
 //! `faults` commits one of its [`fault`]s when told to, at the [`ends`] of buffers that steps hold.

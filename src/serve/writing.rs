@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::attempt::another_error;
 use super::background::{Background, Job, Progress};
 use super::ends::Writer;
 use super::failure::{Failure, StepOutcome, expect_equal};
@@ -170,22 +169,6 @@ impl WritingEnd {
     pub fn large(&self) -> Result<usize, Failure> {
         let unknown = || Failure::new("expected a large frame to have been written, found none");
         self.large.ok_or_else(unknown)
-    }
-
-    /// Writes until the reader's death is noticed.
-    ///
-    /// # Errors
-    ///
-    /// If writing ends otherwise.
-    pub fn write_until_reader_death(&mut self) -> StepOutcome {
-        loop {
-            let data = self.own_data(pattern::DEFAULT_FRAME_SIZE)?;
-            match self.writer()?.write(&data) {
-                Ok(_) => {}
-                Err(Error::ReaderDead { .. }) => return Ok(()),
-                Err(other) => return Err(another_error("ReaderDead", &other)),
-            }
-        }
     }
 
     /// Checks that a frame waits for room, has done so for a while, and has changed nothing yet.

@@ -19,6 +19,7 @@ mod platform_specific;
 mod process_lifecycle;
 mod protocol_compliance;
 mod resource_management;
+mod rivals;
 mod stress_testing;
 mod synchronization;
 mod user_permissions;

@@ -90,12 +90,15 @@ fn reads_one_frame_every(world: &mut World, role: String, milliseconds: u64) -> 
     reading.history().expect_intact()
 }
 
-/// The reader has stopped, so the writer comes to wait; the ring has no room for its next frame.
+/// It has waited while the reader went on, and waits again now that the reader has stopped: the ring
+/// has no room for the next frame.
 #[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should block when buffer full$")]
 fn should_block_when_buffer_full(world: &mut World, role: String) -> StepOutcome {
     let writing = world.writers.find(&role, None)?;
     writing.await_full()?;
-    let total = HEADER + writing.progress()?.size as u64;
+    let progress = writing.progress()?;
+    progress.expect_wait()?;
+    let total = HEADER + progress.size as u64;
     let state = RingState::now(writing.buffer())?;
     let skipped = match state.to_end() {
         to_end if to_end >= total => 0,
