@@ -6,7 +6,7 @@ Feature: Stress
   Background:
     Given stress test environment is prepared
 
-  @step-timeout(180)
+  @step-timeout(280)
   Scenario: 11.1 - Rapid Create Destroy Cycles
     A buffer is made and removed a thousand times; the first time in the steps, the others in the last of
     them. Each time its four files are there, and then they are not. File descriptors, mappings of
