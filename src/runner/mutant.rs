@@ -89,9 +89,13 @@ fn changed(step: &Step, catalogue: &Catalogue) -> Vec<(Step, Change)> {
             (changed, Change::new(from, to, None))
         })
         .collect();
+    let header = step.table.iter().flatten().next();
     let rows = step.table.iter().flatten().enumerate().skip(1);
     for (row, cells) in rows {
         for (column, from) in cells.iter().enumerate() {
+            if !header.is_some_and(|header| is_expected(header, column)) {
+                continue;
+            }
             let to = other_value(from, from);
             let mut changed = step.clone();
             if let Some(table) = &mut changed.table {
@@ -115,11 +119,22 @@ fn is_role(text: &str, range: &Range<usize>) -> bool {
     text[range.end..].starts_with("' process")
 }
 
+/// Whether a column of a table says what is expected: one whose header says so, or any where none
+/// does.
+fn is_expected(header: &[String], column: usize) -> bool {
+    let says_so = |name: &String| {
+        let words = ["expect", "condition", "result"];
+        words.iter().any(|word| name.to_lowercase().contains(word))
+    };
+    !header.iter().any(says_so) || header.get(column).is_some_and(says_so)
+}
+
 /// A value that cannot be true where `value` is: its last number, else its text, changed. A
 /// number that bounds something from above becomes 0, every other one much larger.
 fn other_value(value: &str, text: &str) -> String {
     static UPPER_BOUND: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)\b(?:less than|at most|within|under|up to|sub-)").expect("a constant")
+        Regex::new(r"(?i)\b(?:less than|at most|within|under|up to|timeout|sub-)")
+            .expect("a constant")
     });
     let is_digit = |c: char| c.is_ascii_digit();
     let Some(last) = value.rfind(is_digit) else {
@@ -222,6 +237,12 @@ mod tests {
                 r#"[["field", "value"], ["a", "by 11"]]"#,
             ),
         ];
+        assert_eq!(changes(steps), pairs(&expected));
+        let steps = "Then each field holds:\n| field | expected |\n| a | 1 |";
+        let expected = [(
+            "'1' became '11' in row 1",
+            r#"[["field", "expected"], ["a", "11"]]"#,
+        )];
         assert_eq!(changes(steps), pairs(&expected));
     }
 }
