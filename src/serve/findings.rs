@@ -1,9 +1,9 @@
 //! What steps have found out, for later ones to judge.
 
 use super::failure::Failure;
-use super::free_space::FreeSpace;
-use super::second_writer::SecondWriter;
-use super::stale::StaleBuffer;
+use super::outside::free_space::FreeSpace;
+use super::outside::stale::StaleBuffer;
+use super::rivals::second_writer::SecondWriter;
 use crate::BufferName;
 
 /// What the scenario's steps have found out in this process, beside what came of attempts.

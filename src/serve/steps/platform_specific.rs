@@ -11,11 +11,11 @@ use cucumber::{given, then, when};
 use crate::channel::MAX_NAME;
 use crate::rpc::message::SKIPPED;
 use crate::serve::attempt::Operation;
-use crate::serve::census::{self, SHM};
-use crate::serve::crowd::{SEMAPHORE, cross_everywhere};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::relic::{self, Relics};
-use crate::serve::segment::{BufferFiles, Field, OIEB_SIZE, RawSegment};
+use crate::serve::outside::relic::{self, Relics};
+use crate::serve::outside::segment::{BufferFiles, Field, OIEB_SIZE, RawSegment};
+use crate::serve::strain::census::{self, SHM};
+use crate::serve::strain::crowd::{SEMAPHORE, cross_everywhere};
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName, Error, Reader};
 

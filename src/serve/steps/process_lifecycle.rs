@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use cucumber::{given, then, when};
 
 use crate::serve::attempt::{Operation, another_error};
+use crate::serve::ends::writing::WRITE_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::findings::found;
 use crate::serve::naming::{FEATURE_ID, HOST_PID};
+use crate::serve::outside::stale::{self, StaleBuffer};
 use crate::serve::pattern;
-use crate::serve::stale::{self, StaleBuffer};
 use crate::serve::world::World;
-use crate::serve::writing::WRITE_TIMEOUT;
 use crate::{BufferConfig, Error};
 
 /// How soon a death is noticed.

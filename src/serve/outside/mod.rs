@@ -1,0 +1,23 @@
+//! Shared memory as it is seen, and corrupted, from outside.
+//!
+//! [`segment`] is the files of a buffer and the bytes in them. On it stand [`ring_state`], the ring's
+//! account and what is in it unread; [`written`], a frame that has to be there; and [`observing`],
+//! what single operations change. [`mapping`] is where a file is in this process's memory,
+//! [`name_rules`] what operating systems object to in names.
+//!
+//! What a dead reader has left is looked at in [`stale`], and made by hand in [`relic`].
+//!
+//! A [`trial`] is a buffer of a step's own, with both ends and the outside in one hand:
+//! [`broken_header`] and [`free_space`] are found out with it.
+
+pub mod broken_header;
+pub mod free_space;
+pub mod mapping;
+pub mod name_rules;
+pub mod observing;
+pub mod relic;
+pub mod ring_state;
+pub mod segment;
+pub mod stale;
+pub mod trial;
+pub mod written;
