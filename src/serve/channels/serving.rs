@@ -8,7 +8,8 @@ use super::handling::{Handling, Task};
 use super::patience::eventually;
 use crate::duplex::{ChannelName, ImmutableDuplexServer, ProcessingMode, ServerOptions};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::outside::segment::{BufferFiles, Field, HEADER, RawHeader, RawSegment};
+use crate::serve::outside::files::BufferFiles;
+use crate::serve::outside::segment::{Field, HEADER, RawHeader, RawSegment};
 use crate::serve::pattern;
 use crate::{BufferName, Reader};
 

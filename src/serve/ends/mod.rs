@@ -1,9 +1,9 @@
 //! The ends of buffers that a scenario holds.
 //!
-//! [`reading`] and [`writing`] are what steps have in their hands. What a reader has read is in
-//! [`history`], what it reads while other steps go on in [`draining`] and [`waiting`]. A writer has
-//! at most one loan in `lending`, writes in [`background`], and in [`filling`] until there is no
-//! room.
+//! [`reading`] and [`writing`] are what steps have in their hands. A reader reads frame by frame or a
+//! `series` of them; what it has read is in [`history`], what it reads while other steps go on in
+//! [`draining`] and [`waiting`]. A writer has an `occupation`: a loan is in `lending`, frames that
+//! it writes while other steps go on are in [`background`]; [`filling`] ends when there is no room.
 //!
 //! Reader and writer themselves are the library's own; where faults are built in, they are such as
 //! commit them.
@@ -13,7 +13,9 @@ pub mod draining;
 pub mod filling;
 pub mod history;
 mod lending;
+mod occupation;
 pub mod reading;
+mod series;
 pub mod waiting;
 pub mod writing;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::Writer;
 use super::background::{Background, Job, Progress};
 use super::lending::OpenLoan;
-use crate::serve::failure::{Failure, StepOutcome, expect_equal};
+use super::occupation::{Occupation, WaitingFrame};
+use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::outside::ring_state::RingState;
 use crate::serve::outside::written::Written;
 use crate::serve::pattern;
@@ -18,7 +19,7 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct WritingEnd {
     buffer: BufferName,
-    state: State,
+    occupation: Occupation,
     /// The frame last written by a step that another one asks about.
     last: Option<Written>,
     /// How far writing in the background came that is over.
@@ -27,31 +28,13 @@ pub struct WritingEnd {
     large: Option<usize>,
 }
 
-#[derive(Debug)]
-enum State {
-    Ready(Box<Writer>),
-    Lending(OpenLoan),
-    Background(Background),
-    Waiting(WaitingFrame),
-    /// Why there is no writer any more.
-    Gone(String),
-}
-
-/// A frame that waits for room.
-#[derive(Debug)]
-struct WaitingFrame {
-    background: Background,
-    data: Vec<u8>,
-    before: RingState,
-}
-
 impl WritingEnd {
     /// A writer that has written nothing yet.
     pub fn new(writer: impl Into<Writer>) -> Self {
         let writer = writer.into();
         WritingEnd {
             buffer: writer.name().clone(),
-            state: State::Ready(Box::new(writer)),
+            occupation: Occupation::Ready(Box::new(writer)),
             last: None,
             progress: None,
             large: None,
@@ -72,8 +55,8 @@ impl WritingEnd {
     pub fn writer(&mut self) -> Result<&mut Writer, Failure> {
         self.settle()?;
         let what = self.what();
-        match &mut self.state {
-            State::Ready(writer) => Ok(writer),
+        match &mut self.occupation {
+            Occupation::Ready(writer) => Ok(writer),
             _ => Err(Failure::new(what)),
         }
     }
@@ -137,11 +120,7 @@ impl WritingEnd {
     fn wait_with(&mut self, data: Vec<u8>, before: RingState) -> StepOutcome {
         tracing::info!("no room for {} bytes yet: waiting", data.len());
         let writer = self.take_writer("a background thread that could not be started")?;
-        self.state = State::Waiting(WaitingFrame {
-            background: Background::start(writer, Job::One(data.clone()))?,
-            data,
-            before,
-        });
+        self.occupation = Occupation::Waiting(WaitingFrame::start(writer, data, before)?);
         Ok(())
     }
 
@@ -177,23 +156,13 @@ impl WritingEnd {
     ///
     /// If no frame waits, or it was written meanwhile.
     pub fn expect_waiting_frame(&self) -> StepOutcome {
-        let State::Waiting(frame) = &self.state else {
+        let Occupation::Waiting(frame) = &self.occupation else {
             return Err(Failure::new(format!(
                 "expected a frame that waits for room, but {}",
                 self.what()
             )));
         };
-        frame.background.await_waiting()?;
-        let count = RingState::now(&self.buffer)?.written_count;
-        expect_equal(
-            "frames and wraps written",
-            frame.before.written_count,
-            count,
-        )?;
-        match frame.background.is_finished() {
-            false => Ok(()),
-            true => Err(Failure::new("expected the write to wait, but it has ended")),
-        }
+        frame.expect_waiting(&self.buffer)
     }
 
     /// Borrows memory for a frame of `size` bytes.
@@ -203,7 +172,7 @@ impl WritingEnd {
     /// If the writer does not lend it, or is not there.
     pub fn lend(&mut self, size: usize) -> StepOutcome {
         let writer = self.take_writer("a loan that was refused")?;
-        self.state = State::Lending(OpenLoan::open(writer, size)?);
+        self.occupation = Occupation::Lending(OpenLoan::open(writer, size)?);
         Ok(())
     }
 
@@ -226,8 +195,8 @@ impl WritingEnd {
     }
 
     fn loan(&self) -> Result<&OpenLoan, Failure> {
-        match &self.state {
-            State::Lending(loan) => Ok(loan),
+        match &self.occupation {
+            Occupation::Lending(loan) => Ok(loan),
             _ => Err(self.no_loan()),
         }
     }
@@ -247,15 +216,15 @@ impl WritingEnd {
     ///
     /// If nothing was borrowed.
     pub fn try_commit_loan(&mut self) -> Result<Result<(), Error>, Failure> {
-        let gone = State::Gone("a loan that could not be committed".into());
-        match std::mem::replace(&mut self.state, gone) {
-            State::Lending(loan) => {
+        let gone = Occupation::Gone("a loan that could not be committed".into());
+        match std::mem::replace(&mut self.occupation, gone) {
+            Occupation::Lending(loan) => {
                 let (writer, committed) = loan.commit()?;
-                self.state = State::Ready(Box::new(writer));
+                self.occupation = Occupation::Ready(Box::new(writer));
                 Ok(committed)
             }
             other => {
-                self.state = other;
+                self.occupation = other;
                 Err(self.no_loan())
             }
         }
@@ -263,7 +232,7 @@ impl WritingEnd {
 
     /// Whether memory was borrowed and not sent yet.
     pub fn has_loan(&self) -> bool {
-        matches!(self.state, State::Lending(_))
+        matches!(self.occupation, Occupation::Lending(_))
     }
 
     /// Writes `count` frames of `size` bytes on a thread of their own; the writer is closed when
@@ -289,7 +258,7 @@ impl WritingEnd {
     fn start(&mut self, job: Job) -> StepOutcome {
         let writer = self.take_writer("a background thread that could not be started")?;
         self.progress = None;
-        self.state = State::Background(Background::start(writer, job)?);
+        self.occupation = Occupation::Background(Background::start(writer, job)?);
         Ok(())
     }
 
@@ -299,8 +268,8 @@ impl WritingEnd {
     ///
     /// If nothing was written there.
     pub fn progress(&self) -> Result<Progress, Failure> {
-        let progress = match &self.state {
-            State::Background(background) => Some(background.progress()),
+        let progress = match &self.occupation {
+            Occupation::Background(background) => Some(background.progress()),
             _ => self.progress.clone(),
         };
         progress.ok_or_else(|| {
@@ -317,8 +286,8 @@ impl WritingEnd {
     ///
     /// If it finds room all the time, or nothing is being written.
     pub fn await_full(&self) -> StepOutcome {
-        match &self.state {
-            State::Background(background) => background.await_waiting(),
+        match &self.occupation {
+            Occupation::Background(background) => background.await_waiting(),
             _ => Err(Failure::new(format!(
                 "expected the writer to wait for room, but {}",
                 self.what()
@@ -333,16 +302,16 @@ impl WritingEnd {
     /// If writing in the background has failed, or goes on to an end of its own.
     pub fn count_written(&mut self) -> Result<u64, Failure> {
         self.settle()?;
-        match (&self.state, &self.progress) {
-            (State::Ready(writer), _) => Ok(writer.next_sequence() - 1),
-            (State::Gone(_), Some(progress)) => Ok(progress.last),
+        match (&self.occupation, &self.progress) {
+            (Occupation::Ready(writer), _) => Ok(writer.next_sequence() - 1),
+            (Occupation::Gone(_), Some(progress)) => Ok(progress.last),
             _ => Err(Failure::new(self.what())),
         }
     }
 
     /// Closes the writer.
     pub fn close(&mut self, why: &str) {
-        self.state = State::Gone(why.to_owned());
+        self.occupation = Occupation::Gone(why.to_owned());
     }
 
     /// Takes the writer out, leaving why it is gone if it does not come back.
@@ -352,10 +321,10 @@ impl WritingEnd {
     /// A failure that says what the writer is doing instead.
     pub fn take_writer(&mut self, why: &str) -> Result<Writer, Failure> {
         self.writer()?;
-        match std::mem::replace(&mut self.state, State::Gone(why.to_owned())) {
-            State::Ready(writer) => Ok(*writer),
+        match std::mem::replace(&mut self.occupation, Occupation::Gone(why.to_owned())) {
+            Occupation::Ready(writer) => Ok(*writer),
             other => {
-                self.state = other;
+                self.occupation = other;
                 Err(Failure::new(self.what()))
             }
         }
@@ -363,68 +332,41 @@ impl WritingEnd {
 
     /// Takes note of writing in the background that has come to its end, or comes to it now.
     fn settle(&mut self) -> StepOutcome {
-        match &self.state {
-            State::Waiting(_) => {}
-            State::Background(background) if background.is_endless() => background.stop(),
-            State::Background(background) if background.is_finished() => {}
+        match &self.occupation {
+            Occupation::Waiting(_) => {}
+            Occupation::Background(background) if background.is_endless() => background.stop(),
+            Occupation::Background(background) if background.is_finished() => {}
             _ => return Ok(()),
         }
-        let ended = std::mem::replace(&mut self.state, State::Gone(String::new()));
+        let ended = std::mem::replace(&mut self.occupation, Occupation::Gone(String::new()));
         match ended {
-            State::Waiting(frame) => self.settle_frame(frame),
-            State::Background(background) => self.settle_background(background),
+            Occupation::Waiting(frame) => self.settle_frame(frame),
+            Occupation::Background(background) => self.settle_background(background),
             other => {
-                self.state = other;
+                self.occupation = other;
                 Ok(())
             }
         }
     }
 
-    fn settle_frame(&mut self, mut frame: WaitingFrame) -> StepOutcome {
-        let (writer, outcome) = frame.background.finish();
-        self.take_back(writer, &outcome);
-        outcome?;
-        self.last = Some(Written {
-            sequence: frame.background.progress().last,
-            data: frame.data,
-            before: frame.before,
-            waited: true,
-        });
-        Ok(())
+    fn settle_frame(&mut self, frame: WaitingFrame) -> StepOutcome {
+        let (writer, written) = frame.finish();
+        let outcome = written.map(|written| self.last = Some(written));
+        self.occupation = Occupation::after(writer, &outcome);
+        outcome
     }
 
     fn settle_background(&mut self, mut background: Background) -> StepOutcome {
         let (writer, outcome) = background.finish();
         self.progress = Some(background.progress());
         let is_closed = writer.is_none();
-        self.take_back(writer, &outcome);
+        self.occupation = Occupation::after(writer, &outcome);
         // A writer that is gone says why, to this step and to every later one.
         if is_closed { Ok(()) } else { outcome }
     }
 
-    fn take_back(&mut self, writer: Option<Writer>, outcome: &StepOutcome) {
-        self.state = match (writer, outcome) {
-            (Some(writer), _) => State::Ready(Box::new(writer)),
-            (None, Ok(())) => {
-                State::Gone("all frames were written in the background, then it was closed".into())
-            }
-            (None, Err(failure)) => {
-                State::Gone(format!("writing in the background failed: {failure}"))
-            }
-        };
-    }
-
     fn what(&self) -> String {
-        let buffer = &self.buffer;
-        match &self.state {
-            State::Ready(_) => format!("the writer of '{buffer}' is ready"),
-            State::Lending(_) => format!("the writer of '{buffer}' has an open loan"),
-            State::Background(_) => {
-                format!("the writer of '{buffer}' is writing in the background")
-            }
-            State::Waiting(_) => format!("the writer of '{buffer}' waits for room"),
-            State::Gone(why) => format!("the writer of '{buffer}' is gone: {why}"),
-        }
+        self.occupation.of_writer(&self.buffer)
     }
 
     fn no_loan(&self) -> Failure {
@@ -477,7 +419,9 @@ mod tests {
         assert!(matches!(end, Err(Error::WriterDead { .. })), "{end:?}");
         // The writer is closed a moment before its thread is seen to have ended.
         let begun = Instant::now();
-        while matches!(writing.state, State::Background(_)) && begun.elapsed() < WRITE_TIMEOUT {
+        while matches!(writing.occupation, Occupation::Background(_))
+            && begun.elapsed() < WRITE_TIMEOUT
+        {
             writing.settle().unwrap();
         }
         assert_eq!(writing.count_written().unwrap(), 50);

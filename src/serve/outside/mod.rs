@@ -1,8 +1,8 @@
 //! Shared memory as it is seen, and corrupted, from outside.
 //!
-//! [`segment`] is the files of a buffer and the bytes in them. On it stand [`ring_state`], the ring's
-//! account and what is in it unread; [`written`], a frame that has to be there; and [`observing`],
-//! what single operations change. [`mapping`] is where a file is in this process's memory,
+//! [`files`] is where the parts of a buffer are, [`segment`] the bytes in them. On it stand
+//! [`ring_state`], the ring's account and what is in it unread; [`written`], a frame that has to be
+//! there; and [`observing`], what single operations change. [`mapping`] is where a file is in this process's memory,
 //! [`name_rules`] what operating systems object to in names.
 //!
 //! What a dead reader has left is looked at in [`stale`], and made by hand in [`relic`].
@@ -11,6 +11,7 @@
 //! [`broken_header`] and [`free_space`] are found out with it.
 
 pub mod broken_header;
+pub mod files;
 pub mod free_space;
 pub mod mapping;
 pub mod name_rules;

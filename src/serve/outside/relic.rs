@@ -6,7 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::segment::{BufferFiles, Field, OIEB_SIZE, RawSegment};
+use super::files::BufferFiles;
+
+use super::segment::{Field, OIEB_SIZE, RawSegment};
 use crate::BufferName;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::strain::crowd::make_semaphore;

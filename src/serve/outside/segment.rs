@@ -1,13 +1,14 @@
-//! A buffer from the outside: its files, its control block, its semaphores' values, its bytes.
+//! A buffer from the outside: its control block, its semaphores' values, its bytes.
 //!
 //! Steps that check or corrupt what is in shared memory do it here, by reading and writing the
 //! files: nothing of the library's own view is involved, and no memory is mapped.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use super::files::BufferFiles;
 use crate::BufferName;
 use crate::serve::failure::Failure;
 
@@ -16,63 +17,6 @@ pub const OIEB_SIZE: u64 = 128;
 
 /// Size of a frame's header, in bytes.
 pub const HEADER: u64 = 16;
-
-/// The files of a buffer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BufferFiles {
-    /// The shared-memory segment.
-    pub segment: PathBuf,
-    /// The semaphore that the writer posts.
-    pub data_semaphore: PathBuf,
-    /// The semaphore that the reader posts.
-    pub space_semaphore: PathBuf,
-    /// The file whose lock the reader holds.
-    pub lock: PathBuf,
-}
-
-impl BufferFiles {
-    /// Where the files of this buffer are, whether they exist or not.
-    pub fn of(buffer: &BufferName) -> BufferFiles {
-        let segment = buffer.segment_path();
-        let semaphore = |name| segment.with_file_name(format!("sem.{name}"));
-        BufferFiles {
-            data_semaphore: semaphore(buffer.data_semaphore()),
-            space_semaphore: semaphore(buffer.space_semaphore()),
-            lock: buffer.lock_path(),
-            segment,
-        }
-    }
-
-    /// All of them, the lock last.
-    pub fn all(&self) -> [&PathBuf; 4] {
-        [
-            &self.data_semaphore,
-            &self.space_semaphore,
-            &self.segment,
-            &self.lock,
-        ]
-    }
-
-    /// Whether somebody holds the lock, in whatever process; it is tried.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system; there is no lock file.
-    pub fn is_locked(&self) -> io::Result<bool> {
-        let file = OpenOptions::new().read(true).write(true).open(&self.lock)?;
-        match file.try_lock() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-
-    /// Those that exist.
-    pub fn existing(&self) -> Vec<&PathBuf> {
-        let all = self.all().into_iter();
-        all.filter(|path| path.symlink_metadata().is_ok()).collect()
-    }
-}
 
 /// A number in the control block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -392,10 +336,8 @@ mod tests {
     #[test]
     fn what_both_ends_do_is_seen_from_outside() {
         let name = name("seen");
-        let files = BufferFiles::of(&name);
         let mut reader = Reader::create(&name, &BufferConfig::new(64, 1000)).unwrap();
         let mut writer = Writer::connect(&name, Duration::ZERO).unwrap();
-        assert_eq!(files.existing(), files.all());
         writer.set_metadata(b"abc").unwrap();
         writer.write(&[7; 100]).unwrap();
         let raw = RawSegment::open(&name).unwrap();
@@ -431,11 +373,8 @@ mod tests {
         assert_eq!(raw.data_posts().unwrap(), 2);
         drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
         assert_eq!((raw.used().unwrap(), raw.space_posts().unwrap()), (0, 1));
-        assert!(files.is_locked().unwrap());
         assert_eq!(raw.data_waiters().unwrap(), 0);
         drop((reader, writer));
-        assert!(files.existing().is_empty());
-        assert!(files.is_locked().is_err());
         assert!(RawSegment::open(&name).is_err());
     }
 

@@ -4,7 +4,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use super::segment::{BufferFiles, Field, RawSegment};
+use super::files::BufferFiles;
+
+use super::segment::{Field, RawSegment};
 use crate::BufferName;
 use crate::serve::ends::waiting::is_alive;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};

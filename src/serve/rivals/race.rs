@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::rpc::message::StringMap;
 use crate::serve::attempt::kind_of;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::outside::segment::BufferFiles;
+use crate::serve::outside::files::BufferFiles;
 use crate::serve::outside::trial::expect_frame_crosses;
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName, Error, Reader, Writer};

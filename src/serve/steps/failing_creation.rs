@@ -6,7 +6,7 @@ use cucumber::{given, then, when};
 
 use super::resource_management::create_and_drop;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::outside::segment::BufferFiles;
+use crate::serve::outside::files::BufferFiles;
 use crate::serve::strain::crowd::{Crowd, cross_everywhere};
 use crate::serve::strain::hindrance::{Hindrance, Refusal};
 use crate::serve::world::World;

@@ -3,7 +3,8 @@
 use cucumber::{given, then, when};
 
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::outside::segment::{BufferFiles, Field, HEADER, RawSegment};
+use crate::serve::outside::files::BufferFiles;
+use crate::serve::outside::segment::{Field, HEADER, RawSegment};
 use crate::serve::pattern;
 use crate::serve::strain::crowd::{Crowd, SMALLEST};
 use crate::serve::strain::hindrance::Refusal;

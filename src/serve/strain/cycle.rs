@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::serve::ends::Reader;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::outside::segment::BufferFiles;
+use crate::serve::outside::files::BufferFiles;
 use crate::{BufferConfig, BufferName, Error};
 
 /// How much longer a cycle may take at the end than at the beginning, in the middle of a quarter of

@@ -198,7 +198,7 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::outside::segment::BufferFiles;
+    use crate::serve::outside::files::BufferFiles;
     use crate::{BufferConfig, BufferName, Reader};
 
     fn witness(name: &BufferName, part: &Path) -> Refusal {
