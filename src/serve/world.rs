@@ -21,7 +21,6 @@ use super::held::Held;
 use super::naming::RunId;
 use super::outside::files::BufferFiles;
 use super::outside::observing::Observations;
-use super::outside::relic::Relics;
 use super::outside::segment::RawSegment;
 use super::registry::Registry;
 use super::strain::Strain;
@@ -58,8 +57,6 @@ pub struct World {
     pub strain: Strain,
     /// Structures of many fields that cross.
     pub structures: Structures,
-    /// What was left of a buffer that is made anew.
-    pub relics: Option<Relics>,
     /// Files that were seen, and should be gone later.
     pub seen: Vec<BufferFiles>,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
@@ -85,7 +82,6 @@ impl World {
             findings: Findings::default(),
             strain: Strain::default(),
             structures: Structures::default(),
-            relics: None,
             seen: Vec::new(),
             context: StringMap::new(),
             #[cfg(test)]

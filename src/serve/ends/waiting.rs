@@ -1,6 +1,5 @@
 //! A read that waits on a thread of its own while later steps run.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Frame, Reader};
 use crate::Error;
 use crate::channel::Interrupt;
+use crate::serve::death::is_alive;
 use crate::serve::failure::Failure;
 use crate::serve::outside::segment::{Field, RawSegment};
 
@@ -161,14 +161,6 @@ fn death_of(pid: u64, has_ended: &AtomicBool) -> Option<Instant> {
         seen = looked;
         std::thread::sleep(LOOK);
     }
-}
-
-/// Whether a process is there, and no zombie.
-pub fn is_alive(pid: u64) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name, in parentheses, can hold anything; the state stands behind it.
-    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
 }
 
 #[cfg(test)]

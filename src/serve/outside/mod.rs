@@ -1,11 +1,12 @@
 //! Shared memory as it is seen, and corrupted, from outside.
 //!
-//! [`files`] is where the parts of a buffer are, [`segment`] the bytes in them. On it stand
-//! [`ring_state`], the ring's account and what is in it unread; [`written`], a frame that has to be
-//! there; and [`observing`], what single operations change. [`mapping`] is where a file is in this process's memory,
-//! [`name_rules`] what operating systems object to in names.
+//! [`files`] is where the parts of a buffer are, [`segment`] the bytes in them, [`semaphore`] one
+//! file by itself. On these stand [`ring_state`], the ring's account and what is in it unread;
+//! [`written`], a frame that has to be there; and [`observing`], what single operations change.
+//! [`mapping`] is where a file is in this process's memory, [`name_rules`] what operating systems
+//! object to in names.
 //!
-//! What a dead reader has left is looked at in [`stale`], and made by hand in [`relic`].
+//! What a dead reader has left, found or made by hand, is a [`relic`].
 //!
 //! A [`trial`] is a buffer of a step's own, with both ends and the outside in one hand:
 //! [`broken_header`] and [`free_space`] are found out with it.
@@ -19,6 +20,6 @@ pub mod observing;
 pub mod relic;
 pub mod ring_state;
 pub mod segment;
-pub mod stale;
+pub mod semaphore;
 pub mod trial;
 pub mod written;

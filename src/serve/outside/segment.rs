@@ -3,12 +3,12 @@
 //! Steps that check or corrupt what is in shared memory do it here, by reading and writing the
 //! files: nothing of the library's own view is involved, and no memory is mapped.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 
 use super::files::BufferFiles;
+use super::semaphore;
 use crate::BufferName;
 use crate::serve::failure::Failure;
 
@@ -277,7 +277,7 @@ impl RawSegment {
     ///
     /// Those of the system.
     pub fn data_posts(&self) -> io::Result<u32> {
-        Ok(semaphore_halves(&self.files.data_semaphore)?[0])
+        semaphore::value(&self.files.data_semaphore)
     }
 
     /// How many threads sleep until the writer posts its semaphore.
@@ -286,7 +286,7 @@ impl RawSegment {
     ///
     /// Those of the system.
     pub fn data_waiters(&self) -> io::Result<u32> {
-        Ok(semaphore_halves(&self.files.data_semaphore)?[1])
+        semaphore::sleepers(&self.files.data_semaphore)
     }
 
     /// Overwrites the value of the semaphore that the writer posts; whoever sleeps on it sleeps on.
@@ -295,10 +295,7 @@ impl RawSegment {
     ///
     /// Those of the system.
     pub fn set_data_posts(&self, value: u32) -> io::Result<()> {
-        let semaphore = OpenOptions::new()
-            .write(true)
-            .open(&self.files.data_semaphore)?;
-        semaphore.write_all_at(&value.to_le_bytes(), 0)
+        semaphore::set_value(&self.files.data_semaphore, value)
     }
 
     /// The value of the semaphore that the reader posts.
@@ -307,20 +304,12 @@ impl RawSegment {
     ///
     /// Those of the system.
     pub fn space_posts(&self) -> io::Result<u32> {
-        Ok(semaphore_halves(&self.files.space_semaphore)?[0])
+        semaphore::value(&self.files.space_semaphore)
     }
 
     fn payload_start(&self) -> io::Result<u64> {
         Ok(OIEB_SIZE + self.get(Field::MetadataSize)?)
     }
-}
-
-/// glibc keeps a semaphore's value in the lower half of its first eight bytes, and how many sleep on
-/// it in the upper half.
-fn semaphore_halves(path: &PathBuf) -> io::Result<[u32; 2]> {
-    let mut halves = [[0; 4]; 2];
-    fs::File::open(path)?.read_exact_at(halves.as_flattened_mut(), 0)?;
-    Ok(halves.map(u32::from_le_bytes))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::fcntl::posix_fallocate;
@@ -11,6 +11,7 @@ use nix::sys::statvfs::statvfs;
 use super::census::{self, Census, SHM};
 use crate::rpc::message::SKIPPED;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
+use crate::serve::outside::semaphore;
 use crate::serve::pattern;
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName, Error, Reader, Writer};
@@ -32,9 +33,6 @@ pub const SMALLEST: BufferConfig = BufferConfig {
 
 /// How many semaphores there is room for, once a single file has taken the rest.
 const SEMAPHORES: u64 = 64;
-
-/// The size of a semaphore's file, in bytes.
-pub const SEMAPHORE: usize = 32;
 
 /// More than enough of anything.
 const TOO_MANY: usize = 10_000;
@@ -102,7 +100,7 @@ impl Crowd {
         for number in 0..TOO_MANY {
             let name = world.buffer_name(&format!("sem.crowd-{number}"))?;
             let path = name.segment_path();
-            match make_semaphore(&path, 0) {
+            match semaphore::make(&path, 0) {
                 Ok(()) => crowd.fillers.push(path),
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     tracing::info!("room for {number} semaphores");
@@ -188,21 +186,6 @@ pub fn expect_small() -> StepOutcome {
     )))
 }
 
-/// Makes a semaphore with this value, as its file.
-///
-/// # Errors
-///
-/// Those of the system; then there is no file.
-pub fn make_semaphore(path: &Path, value: u32) -> io::Result<()> {
-    let mut content = [0; SEMAPHORE];
-    content[..4].copy_from_slice(&value.to_le_bytes());
-    let made = fs::write(path, content);
-    if made.is_err() {
-        fs::remove_file(path)?;
-    }
-    made
-}
-
 /// Makes buffers of one size until there is no room for another.
 fn buffers(world: &World, label: &str, config: &BufferConfig) -> Result<Vec<Reader>, Failure> {
     let mut readers = Vec::new();
@@ -273,15 +256,5 @@ mod tests {
                 assert_ne!(raw.header_at(offset).unwrap().size, 0, "{size} {offset}");
             }
         }
-    }
-
-    #[test]
-    fn a_semaphore_by_hand_has_its_value() {
-        let name = format!("serve-crowd-sem-{}", std::process::id());
-        let path = BufferName::new(name).unwrap().segment_path();
-        make_semaphore(&path, 3).unwrap();
-        let content = fs::read(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        assert_eq!((content.len(), content[0]), (SEMAPHORE, 3));
     }
 }
