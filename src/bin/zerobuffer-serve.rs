@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use zerobuffer::serve::allocations::CountingAllocator;
-use zerobuffer::serve::{self, fault};
+use zerobuffer::serve::{self, faults};
 
 /// Steps look at how often the library asks for memory.
 #[global_allocator]
@@ -38,7 +38,7 @@ struct Arguments {
     errand: Option<serve::Errand>,
 }
 
-const VERSION: &str = if fault::BUILT_IN {
+const VERSION: &str = if faults::BUILT_IN {
     concat!(env!("CARGO_PKG_VERSION"), " (faults built in)")
 } else {
     env!("CARGO_PKG_VERSION")
@@ -76,7 +76,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn list_faults() -> ExitCode {
-    match fault::names() {
+    match faults::names() {
         Ok(names) => {
             names.iter().for_each(|name| println!("{name}"));
             ExitCode::SUCCESS
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
     if arguments.list_faults {
         return list_faults();
     }
-    if let Err(why) = fault::of_environment() {
+    if let Err(why) = faults::of_environment() {
         return refuse(&why);
     }
     serve::run(&serve::Options {

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::segment::BufferFiles;
+use super::outside::files::BufferFiles;
 use crate::BufferName;
 
 /// Offsets of the owners' process ids in a segment, in bytes.

@@ -9,22 +9,22 @@ use std::time::Duration;
 
 use super::attempt::Attempts;
 use super::benchmark::Benchmarks;
-use super::calling::CallingEnd;
-use super::draining::Draining;
+use super::channels::calling::CallingEnd;
+use super::channels::serving::ServingEnd;
+use super::ends::draining::Draining;
+use super::ends::reading::ReadingEnd;
+use super::ends::writing::WritingEnd;
 use super::ends::{Reader, Writer};
 use super::failure::Failure;
 use super::findings::Findings;
 use super::held::Held;
 use super::naming::RunId;
-use super::observing::Observations;
-use super::reading::ReadingEnd;
+use super::outside::files::BufferFiles;
+use super::outside::observing::Observations;
+use super::outside::segment::RawSegment;
 use super::registry::Registry;
-use super::relic::Relics;
-use super::segment::{BufferFiles, RawSegment};
-use super::serving::ServingEnd;
 use super::strain::Strain;
-use super::structure::Structures;
-use super::writing::WritingEnd;
+use super::strain::structure::Structures;
 use crate::duplex::ChannelName;
 use crate::rpc::message::StringMap;
 use crate::{BufferConfig, BufferName, Error};
@@ -57,8 +57,6 @@ pub struct World {
     pub strain: Strain,
     /// Structures of many fields that cross.
     pub structures: Structures,
-    /// What was left of a buffer that is made anew.
-    pub relics: Option<Relics>,
     /// Files that were seen, and should be gone later.
     pub seen: Vec<BufferFiles>,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
@@ -84,7 +82,6 @@ impl World {
             findings: Findings::default(),
             strain: Strain::default(),
             structures: Structures::default(),
-            relics: None,
             seen: Vec::new(),
             context: StringMap::new(),
             #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::serve::cpu_time::{CpuClock, Usage};
+use super::cpu_time::{CpuClock, Usage};
+use crate::serve::ends::reading::READ_TIMEOUT;
 use crate::serve::failure::Failure;
+use crate::serve::outside::segment::{Field, RawSegment};
 use crate::serve::pattern::Stock;
-use crate::serve::reading::READ_TIMEOUT;
-use crate::serve::segment::{Field, RawSegment};
 use crate::{BufferName, Writer};
 
 /// How long it is measured.

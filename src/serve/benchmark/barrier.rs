@@ -5,8 +5,8 @@ use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Instant;
 
+use super::scale::Scale;
 use crate::serve::failure::Failure;
-use crate::serve::scale::Scale;
 
 /// Operations that are measured at a time.
 const OPERATIONS: usize = 5_000_000;

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::figures::{Figures, Short};
 use super::own::bytes;
+use super::scale::Scale;
 use crate::Writer;
+use crate::serve::ends::reading::READ_TIMEOUT;
 use crate::serve::failure::Failure;
-use crate::serve::figures::{Figures, Short};
 use crate::serve::pattern::Stock;
-use crate::serve::reading::READ_TIMEOUT;
-use crate::serve::scale::Scale;
 
 /// What "low milliseconds" are.
 const LOW_MILLISECONDS: Duration = Duration::from_millis(10);

@@ -5,10 +5,10 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::figures::{Figures, Short};
 use super::own::OwnSemaphore;
 use crate::BufferName;
 use crate::serve::failure::Failure;
-use crate::serve::figures::{Figures, Short};
 
 /// Bytes that are copied: more than caches hold, and as many as a large ring has.
 const REGION: usize = 64 << 20;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::BufferName;
 use crate::channel::Semaphore;
 use crate::serve::failure::Failure;
-use crate::serve::segment::BufferFiles;
+use crate::serve::outside::files::BufferFiles;
 
 /// A semaphore of a benchmark's own, removed when dropped.
 #[derive(Debug)]

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::cpu_time::{CpuClock, Usage};
+use super::figures::{Figures, Short};
 use super::own::{OwnSemaphore, hertz};
+use super::scale::Scale;
 use crate::BufferName;
-use crate::serve::cpu_time::{CpuClock, Usage};
 use crate::serve::failure::Failure;
-use crate::serve::figures::{Figures, Short};
-use crate::serve::scale::Scale;
 
 /// How long signals are sent at each rate.
 const TIME: Duration = Duration::from_secs(10);

@@ -4,12 +4,12 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::activity::BothEnds;
+use super::cpu_time::Usage;
 use super::own::bytes;
 use crate::Writer;
-use crate::serve::cpu_time::Usage;
+use crate::serve::ends::reading::READ_TIMEOUT;
 use crate::serve::failure::Failure;
 use crate::serve::pattern::Stock;
-use crate::serve::reading::READ_TIMEOUT;
 
 /// The part of what one core copies that has to cross at the best size. Both ends copy every byte,
 /// the second one out of the first one's cache or out of memory that both of them are using.

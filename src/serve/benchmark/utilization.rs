@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::figures::Short;
 use crate::Writer;
 use crate::serve::failure::{Failure, expect_equal};
-use crate::serve::figures::Short;
+use crate::serve::outside::segment::{Field, RawSegment};
 use crate::serve::pattern::Stock;
-use crate::serve::segment::{Field, RawSegment};
 
 /// Bytes of a frame.
 const FRAME: usize = 64 << 10;

@@ -13,11 +13,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::figures::{Figures, Short};
+use super::scale::Scale;
 use crate::serve::failure::{Failure, expect_equal};
-use crate::serve::figures::{Figures, Short};
+use crate::serve::outside::segment::{Field, HEADER, RawSegment};
 use crate::serve::pattern::Stock;
-use crate::serve::scale::Scale;
-use crate::serve::segment::{Field, HEADER, RawSegment};
 use crate::{BufferConfig, BufferName, Reader, Writer};
 
 /// Bytes of a frame with its header: both rings and what is copied to and from fit into a core's

@@ -7,10 +7,10 @@ use cucumber::{then, when};
 
 use super::corruption::rows;
 use crate::serve::attempt::{Operation, another_error};
-use crate::serve::broken_header::BrokenHeader;
+use crate::serve::ends::reading::READ_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome};
+use crate::serve::outside::broken_header::BrokenHeader;
 use crate::serve::pattern;
-use crate::serve::reading::READ_TIMEOUT;
 use crate::serve::world::World;
 use crate::{BufferConfig, Error};
 

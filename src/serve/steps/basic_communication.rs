@@ -6,10 +6,10 @@ use cucumber::{given, then, when};
 use nix::unistd::{AccessFlags, access};
 
 use crate::BufferConfig;
+use crate::serve::ends::writing::WRITE_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::pattern;
 use crate::serve::world::World;
-use crate::serve::writing::WRITE_TIMEOUT;
 
 /// How long a write may take that finds room at once.
 const IMMEDIATELY: Duration = Duration::from_millis(50);

@@ -6,10 +6,10 @@ use cucumber::{given, then, when};
 use super::edge_cases::{attempt_frame, expect_frame_too_large};
 use crate::serve::attempt::{Operation, another_error};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::free_space::FreeSpace;
+use crate::serve::outside::free_space::FreeSpace;
+use crate::serve::outside::ring_state::{RingState, Unread};
+use crate::serve::outside::segment::{Field, HEADER, RawHeader};
 use crate::serve::pattern;
-use crate::serve::ring_state::{RingState, Unread};
-use crate::serve::segment::{Field, HEADER, RawHeader};
 use crate::serve::world::World;
 use crate::{BufferConfig, Error};
 

@@ -6,11 +6,11 @@ use cucumber::{given, then, when};
 
 use crate::BufferConfig;
 use crate::duplex::ServerOptions;
-use crate::serve::calling::CallingEnd;
+use crate::serve::channels::calling::CallingEnd;
+use crate::serve::channels::handling::Task;
+use crate::serve::channels::serving::{ServingEnd, processing_mode};
 use crate::serve::failure::{StepOutcome, expect_equal};
-use crate::serve::handling::Task;
 use crate::serve::pattern;
-use crate::serve::serving::{ServingEnd, processing_mode};
 use crate::serve::world::World;
 
 /// Where the server's process tells the client's which key it applies, in hexadecimal.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use cucumber::{given, then, when};
 
 use crate::duplex::ChannelName;
-use crate::serve::calling::{CallingEnd, RESPONSE_TIMEOUT};
+use crate::serve::channels::calling::{CallingEnd, RESPONSE_TIMEOUT};
+use crate::serve::channels::handling::Task;
+use crate::serve::channels::serving::expect_cleaned_up;
 use crate::serve::death;
 use crate::serve::failure::StepOutcome;
-use crate::serve::handling::Task;
 use crate::serve::pattern;
-use crate::serve::serving::expect_cleaned_up;
 use crate::serve::world::World;
 
 #[given(

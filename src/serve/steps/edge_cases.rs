@@ -9,9 +9,10 @@ use super::error_handling::{attempt_metadata, expect_metadata_too_large, expect_
 use super::process_lifecycle::attempt_to_connect;
 use crate::serve::attempt::{Operation, another_error};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
+use crate::serve::outside::files::BufferFiles;
+use crate::serve::outside::ring_state::{RingState, Unread};
+use crate::serve::outside::segment::Field;
 use crate::serve::pattern;
-use crate::serve::ring_state::{RingState, Unread};
-use crate::serve::segment::{BufferFiles, Field};
 use crate::serve::world::World;
 use crate::{BufferConfig, Error};
 

@@ -5,8 +5,8 @@ use cucumber::{then, when};
 use crate::Error;
 use crate::serve::attempt::{Operation, another_error};
 use crate::serve::failure::{StepOutcome, expect_equal};
+use crate::serve::outside::segment::Field;
 use crate::serve::pattern;
-use crate::serve::segment::Field;
 use crate::serve::world::World;
 use std::time::Duration;
 

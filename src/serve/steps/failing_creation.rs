@@ -5,10 +5,10 @@ use std::path::Path;
 use cucumber::{given, then, when};
 
 use super::resource_management::create_and_drop;
-use crate::serve::crowd::{Crowd, cross_everywhere};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::hindrance::{Hindrance, Refusal};
-use crate::serve::segment::BufferFiles;
+use crate::serve::outside::files::BufferFiles;
+use crate::serve::strain::crowd::{Crowd, cross_everywhere};
+use crate::serve::strain::hindrance::{Hindrance, Refusal};
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName, Reader};
 

@@ -11,12 +11,12 @@ use crate::serve::benchmark::barrier::{self, Compared, Fences};
 use crate::serve::benchmark::latency::Latency;
 use crate::serve::benchmark::limits::{self, Limits};
 use crate::serve::benchmark::results::{all_measured, attach, measured};
+use crate::serve::benchmark::scale::Scale;
 use crate::serve::benchmark::signal::Signals;
 use crate::serve::benchmark::throughput::{self, Throughput};
 use crate::serve::benchmark::utilization::{self, Utilization};
 use crate::serve::benchmark::wrap::{self, Wrapping};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::scale::Scale;
 use crate::serve::world::World;
 
 /// The buffer whose semaphores tell the limits of this machine.

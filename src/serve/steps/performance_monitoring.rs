@@ -7,7 +7,7 @@ use cucumber::{given, then, when};
 use crate::serve::benchmark::activity::{Activity, Idleness};
 use crate::serve::benchmark::limits;
 use crate::serve::benchmark::results::{attach, measured};
-use crate::serve::draining::Draining;
+use crate::serve::ends::draining::Draining;
 use crate::serve::failure::StepOutcome;
 use crate::serve::world::World;
 

@@ -11,11 +11,13 @@ use cucumber::{given, then, when};
 use crate::channel::MAX_NAME;
 use crate::rpc::message::SKIPPED;
 use crate::serve::attempt::Operation;
-use crate::serve::census::{self, SHM};
-use crate::serve::crowd::{SEMAPHORE, cross_everywhere};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::relic::{self, Relics};
-use crate::serve::segment::{BufferFiles, Field, OIEB_SIZE, RawSegment};
+use crate::serve::outside::files::BufferFiles;
+use crate::serve::outside::relic::{self, Relics};
+use crate::serve::outside::segment::{Field, OIEB_SIZE, RawSegment};
+use crate::serve::outside::semaphore;
+use crate::serve::strain::census::{self, SHM};
+use crate::serve::strain::crowd::cross_everywhere;
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName, Error, Reader};
 
@@ -77,7 +79,7 @@ fn verify_shared_memory_entry(world: &mut World) -> StepOutcome {
 fn verify_proper_named_semaphores(world: &mut World) -> StepOutcome {
     let files = last_files(world)?;
     for path in [&files.data_semaphore, &files.space_semaphore] {
-        expect_file(path, SEMAPHORE as u64)?;
+        expect_file(path, semaphore::SIZE as u64)?;
     }
     let name = world.readers.find("", None)?.buffer().clone();
     let segment = RawSegment::open(&name)?;
@@ -305,7 +307,7 @@ fn create_orphaned_semaphores(world: &mut World, buffer: String) -> StepOutcome 
 
 #[when(regex = r"^(?:the '([^']+)' process )?attempts to create buffer '([^']+)'$")]
 fn attempts_to_create_buffer(world: &mut World, role: String, buffer: String) -> StepOutcome {
-    world.relics = Some(Relics::of(&world.buffer_name(&buffer)?)?);
+    world.findings.relics = Some(Relics::of(&world.buffer_name(&buffer)?)?);
     let begun = Instant::now();
     let created = world.create_buffer(&role, &buffer, &SMALL);
     let took = begun.elapsed();
@@ -313,19 +315,14 @@ fn attempts_to_create_buffer(world: &mut World, role: String, buffer: String) ->
     Ok(())
 }
 
-fn relics(world: &World) -> Result<&Relics, Failure> {
-    let relics = world.relics.as_ref();
-    relics.ok_or_else(|| Failure::new("expected an attempt at making a buffer, found none"))
-}
-
 #[then(regex = r"^the stale resources should be detected$")]
 fn the_stale_resources_should_be_detected(world: &mut World) -> StepOutcome {
-    relics(world)?.expect_stale()
+    world.findings.relics()?.expect_of_dead_reader()
 }
 
 #[then(regex = r"^the old resources should be cleaned up$")]
 fn the_old_resources_should_be_cleaned_up(world: &mut World) -> StepOutcome {
-    relics(world)?.expect_replaced()
+    world.findings.relics()?.expect_replaced()
 }
 
 /// It is this process's, as new, and works.

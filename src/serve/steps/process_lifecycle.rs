@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 use cucumber::{given, then, when};
 
 use crate::serve::attempt::{Operation, another_error};
+use crate::serve::ends::writing::WRITE_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome};
-use crate::serve::findings::found;
 use crate::serve::naming::{FEATURE_ID, HOST_PID};
+use crate::serve::outside::relic::{self, Relics};
 use crate::serve::pattern;
-use crate::serve::stale::{self, StaleBuffer};
 use crate::serve::world::World;
-use crate::serve::writing::WRITE_TIMEOUT;
 use crate::{BufferConfig, Error};
 
 /// How soon a death is noticed.
@@ -91,7 +90,7 @@ fn attempts_to_create_buffer(
     metadata_size: usize,
     payload_size: usize,
 ) -> StepOutcome {
-    world.findings.stale = Some(StaleBuffer::look(&world.buffer_name(&buffer)?)?);
+    world.findings.relics = Some(Relics::of(&world.buffer_name(&buffer)?)?);
     let config = BufferConfig::new(metadata_size, payload_size);
     let begun = Instant::now();
     let created = world.create_buffer(&role, &buffer, &config);
@@ -102,23 +101,19 @@ fn attempts_to_create_buffer(
 
 #[then(regex = r"^the new reader should detect stale resources$")]
 fn the_new_reader_should_detect_stale_resources(world: &mut World) -> StepOutcome {
-    stale_resources(world)?.expect_of_dead_reader()
+    world.findings.relics()?.expect_of_dead_reader()
 }
 
 #[then(regex = r"^the new reader should clean up stale resources$")]
 fn the_new_reader_should_clean_up_stale_resources(world: &mut World) -> StepOutcome {
-    stale_resources(world)?.expect_replaced()
-}
-
-fn stale_resources(world: &World) -> Result<&StaleBuffer, Failure> {
-    found(&world.findings.stale, "what there was before")
+    world.findings.relics()?.expect_replaced()
 }
 
 #[then(regex = r"^the new reader should create fresh buffer successfully$")]
 fn the_new_reader_should_create_fresh_buffer(world: &mut World) -> StepOutcome {
     world.attempts.expect_success(Operation::Create)?;
     let buffer = world.readers.find("", None)?.buffer();
-    stale::expect_fresh(buffer)
+    relic::expect_fresh(buffer)
 }
 
 #[when(

@@ -8,11 +8,14 @@ use cucumber::{given, then, when};
 
 use crate::channel::MAX_NAME;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::mapping::Mapping;
-use crate::serve::name_rules::{linux_objection, windows_objection};
-use crate::serve::observing::{ALIGNMENT, Change, Observations, Placed, Snapshot, expect_multiple};
+use crate::serve::outside::files::BufferFiles;
+use crate::serve::outside::mapping::Mapping;
+use crate::serve::outside::name_rules::{linux_objection, windows_objection};
+use crate::serve::outside::observing::{
+    ALIGNMENT, Change, Observations, Placed, Snapshot, expect_multiple,
+};
+use crate::serve::outside::segment::{Field, HEADER, OIEB_SIZE, RawSegment};
 use crate::serve::pattern;
-use crate::serve::segment::{BufferFiles, Field, HEADER, OIEB_SIZE, RawSegment};
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName, Error};
 

@@ -2,12 +2,13 @@
 
 use cucumber::{given, then, when};
 
-use crate::serve::crowd::{Crowd, SMALLEST};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::hindrance::Refusal;
+use crate::serve::outside::files::BufferFiles;
+use crate::serve::outside::segment::{Field, HEADER, RawSegment};
 use crate::serve::pattern;
-use crate::serve::segment::{BufferFiles, Field, HEADER, RawSegment};
-use crate::serve::structure::{self, Sightings};
+use crate::serve::strain::crowd::{Crowd, SMALLEST};
+use crate::serve::strain::hindrance::Refusal;
+use crate::serve::strain::structure::{self, Sightings};
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName, Error, Reader};
 

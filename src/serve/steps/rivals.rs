@@ -6,8 +6,8 @@ use super::basic_communication::expect_environment;
 use super::user_permissions;
 use crate::serve::failure::StepOutcome;
 use crate::serve::findings::found;
-use crate::serve::race::{self, Race};
-use crate::serve::second_writer::SecondWriter;
+use crate::serve::rivals::race::{self, Race};
+use crate::serve::rivals::second_writer::SecondWriter;
 use crate::serve::world::World;
 
 #[when(

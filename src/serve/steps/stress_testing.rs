@@ -6,16 +6,16 @@ use cucumber::{given, then, when};
 
 use super::resource_management::attempt_one_more;
 use crate::rpc::message::ATTACHMENT;
-use crate::serve::census::{self, LOCKS};
-use crate::serve::crowd::{Crowd, cross_everywhere};
-use crate::serve::cycle::{self, Cycles};
 use crate::serve::ends::Reader;
-use crate::serve::endurance::{self, Reading, Run};
 use crate::serve::errand::{CONNECTED, Errand, KNOCK};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::hindrance::Refusal;
+use crate::serve::outside::segment::{Field, RawSegment};
 use crate::serve::pattern;
-use crate::serve::segment::{Field, RawSegment};
+use crate::serve::strain::census::{self, LOCKS};
+use crate::serve::strain::crowd::{Crowd, cross_everywhere};
+use crate::serve::strain::cycle::{self, Cycles};
+use crate::serve::strain::endurance::{self, Reading, Run};
+use crate::serve::strain::hindrance::Refusal;
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName};
 

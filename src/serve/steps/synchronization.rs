@@ -8,9 +8,9 @@ use super::corruption::corrupt_next_header;
 use crate::Error;
 use crate::serve::attempt::{Operation, another_error};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
+use crate::serve::outside::ring_state::{RingState, Unread};
+use crate::serve::outside::segment::{HEADER, RawHeader};
 use crate::serve::pattern;
-use crate::serve::ring_state::{RingState, Unread};
-use crate::serve::segment::{HEADER, RawHeader};
 use crate::serve::world::World;
 
 /// How many frames are read at a pace whose step gives no number.

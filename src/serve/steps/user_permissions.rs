@@ -11,7 +11,8 @@ use crate::BufferConfig;
 use crate::rpc::message::SKIPPED;
 use crate::serve::errand::{Errand, expect_other_user};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::segment::{BufferFiles, Field, OIEB_SIZE, RawSegment};
+use crate::serve::outside::files::BufferFiles;
+use crate::serve::outside::segment::{Field, OIEB_SIZE, RawSegment};
 use crate::serve::world::World;
 
 /// Who the writer's process becomes.
