@@ -5,6 +5,8 @@
 //! A [holder](super::holder) process makes the namespaces and keeps them; step servers enter them
 //! between fork and exec.
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -26,6 +28,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub struct Sandbox {
     holder: Child,
     namespaces: Arc<Namespaces>,
+    /// Its root folder, which can be looked into even if the holder has died.
+    root: File,
 }
 
 impl Sandbox {
@@ -53,9 +57,12 @@ impl Sandbox {
         }
         let namespaces = Namespaces::of(holder.pid)
             .map_err(|error| format!("the namespaces of its holder: {error}"))?;
+        let root = File::open(format!("/proc/{}/root", holder.pid))
+            .map_err(|error| format!("the root folder of its holder: {error}"))?;
         Ok(Sandbox {
             holder,
             namespaces: Arc::new(namespaces),
+            root,
         })
     }
 
@@ -66,7 +73,7 @@ impl Sandbox {
 
     /// Its root folder, as seen from outside.
     pub fn root(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root", self.holder.pid))
+        PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
     }
 
     /// Lets go of it and waits until its holder has ended.
