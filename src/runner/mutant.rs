@@ -100,6 +100,8 @@ fn changed(step: &Step, catalogue: &Catalogue) -> Vec<(Step, Change)> {
             all.push((changed, Change::new(from, to, Some(row))));
         }
     }
+    // There is nothing below a bound of 0.
+    all.retain(|(_, change)| change.from != change.to);
     all
 }
 
@@ -205,7 +207,7 @@ mod tests {
             ("'50' became '0'", "it takes less than '0' ms"),
         ];
         let steps = "Then the error says 'full'\nThen sizes are '1,20,3'\n\
-                     Then it takes less than '50' ms";
+                     Then it takes less than '50' ms\nThen it takes less than '0' ms";
         assert_eq!(changes(steps), pairs(&expected));
     }
 

@@ -251,6 +251,10 @@ fn configuration(modes: &[&str]) -> String {
             "optional" => "[\"${NO_SUCH_VARIABLE}\"]\noptional = true".to_owned(),
             mode => format!("[\"python3\", \"{}\", \"{mode}\"]", fixture.display()),
         };
+        let command = match *mode {
+            "honest" => format!("{command}\nfaulty = {command}"),
+            _ => command,
+        };
         text.push_str(&format!("[platforms.{mode}]\ncommand = {command}\n"));
     }
     if modes.contains(&"leaks-as-known") {
