@@ -268,6 +268,14 @@ impl<'a> Cast<'a> {
             complaints.extend(complaint);
         }
         self.ended.extend(servers);
+        let spawner = self.stage.spawner;
+        let escaped = self.sandbox.as_ref().map_or(0, |it| it.evict(spawner));
+        if escaped > 0 {
+            self.killed = true;
+            complaints.push(format!(
+                "{escaped} process(es) outside of the step servers' groups were left behind"
+            ));
+        }
         complaints
     }
 

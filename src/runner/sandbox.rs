@@ -5,6 +5,7 @@
 //! A [holder](super::holder) process makes the namespaces and keeps them; step servers enter them
 //! between fork and exec.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
@@ -13,6 +14,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
@@ -74,6 +79,35 @@ impl Sandbox {
     /// Its root folder, as seen from outside.
     pub fn root(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
+    }
+
+    /// Kills what is still inside and has left the process groups that `spawner` looks after; says
+    /// how many processes there were.
+    pub fn evict(&self, spawner: &Spawner) -> usize {
+        let mut found = BTreeSet::new();
+        // One that is about to die may still start another.
+        loop {
+            let inside = self.inside().into_iter();
+            let inside = inside.filter(|pid| !spawner.looks_after(*pid));
+            let new: Vec<Pid> = inside.filter(|pid| found.insert(*pid)).collect();
+            if new.is_empty() {
+                return found.len();
+            }
+            let killed = new
+                .into_iter()
+                .filter(|pid| kill(*pid, Signal::SIGKILL).is_ok());
+            for pid in killed.collect::<Vec<_>>() {
+                // The runner adopts what its children leave behind.
+                while waitpid(pid, None) == Err(Errno::EINTR) {}
+            }
+        }
+    }
+
+    fn inside(&self) -> Vec<Pid> {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let is_inside = |pid: &i32| self.namespaces.has(*pid);
+        pids.filter(is_inside).map(Pid::from_raw).collect()
     }
 
     /// Lets go of it and waits until its holder has ended.
