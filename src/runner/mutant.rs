@@ -92,6 +92,9 @@ fn changed(step: &Step, catalogue: &Catalogue) -> Vec<(Step, Change)> {
     let table = step.table.as_deref().unwrap_or_default();
     for (row, cells) in table.iter().enumerate().skip(1) {
         for (column, from) in cells.iter().enumerate() {
+            if !is_expected(&table[0], column) {
+                continue;
+            }
             let to = other_word(table, row, column).unwrap_or_else(|| other_value(from, from));
             let mut changed = step.clone();
             if let Some(table) = &mut changed.table {
@@ -130,11 +133,22 @@ fn other_word(table: &[Vec<String>], row: usize, column: usize) -> Option<String
     others.find(|other| *other != cell).cloned()
 }
 
+/// Whether a column of a table says what is expected: one whose header says so, or any where none
+/// does.
+fn is_expected(header: &[String], column: usize) -> bool {
+    let says_so = |name: &String| {
+        let words = ["expect", "condition", "result"];
+        words.iter().any(|word| name.to_lowercase().contains(word))
+    };
+    !header.iter().any(says_so) || header.get(column).is_some_and(says_so)
+}
+
 /// A value that cannot be true where `value` is: its last number, else its text, changed. A
 /// number that bounds something from above becomes 0, every other one much larger.
 fn other_value(value: &str, text: &str) -> String {
     static UPPER_BOUND: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)\b(?:less than|at most|within|under|up to|sub-)").expect("a constant")
+        Regex::new(r"(?i)\b(?:less than|at most|within|under|up to|timeout|sub-)")
+            .expect("a constant")
     });
     let is_digit = |c: char| c.is_ascii_digit();
     let Some(last) = value.rfind(is_digit) else {
@@ -237,6 +251,12 @@ mod tests {
                 r#"[["field", "value"], ["a", "by 11"]]"#,
             ),
         ];
+        assert_eq!(changes(steps), pairs(&expected));
+        let steps = "Then each field holds:\n| field | expected |\n| a | 1 |";
+        let expected = [(
+            "'1' became '11' in row 1",
+            r#"[["field", "expected"], ["a", "11"]]"#,
+        )];
         assert_eq!(changes(steps), pairs(&expected));
     }
 

@@ -37,10 +37,14 @@ use watchdog::Watchdog;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Tags of what cannot run here, and why.
-const NOT_HERE: [(&str, &str); 3] = [
+const NOT_HERE: [(&str, &str); 4] = [
     ("separate-processes", "needs a process for each role"),
     ("windows", "is about Windows"),
     ("pending", "has steps that are not defined yet"),
+    (
+        "benchmark",
+        "says nothing about a build that is not optimised",
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -94,10 +98,8 @@ async fn run(arguments: Arguments, sandbox: Sandbox) -> ExitCode {
             if !arguments.choose(&scenario.name, &tags) {
                 return false;
             }
-            let why = NOT_HERE
-                .iter()
-                .find(|(tag, _)| tags.iter().any(|own| own == tag));
-            if let Some((_, why)) = why {
+            let why = why_not_here(&tags);
+            if let Some(why) = why {
                 noted
                     .borrow_mut()
                     .insert(format!("{} – {why}", scenario.name));
@@ -107,6 +109,13 @@ async fn run(arguments: Arguments, sandbox: Sandbox) -> ExitCode {
         .await;
     let left_out = left_out.borrow();
     report.close(&left_out, may_be_none)
+}
+
+fn why_not_here(tags: &[String]) -> Option<&'static str> {
+    let applies = |tag: &str| tag != "benchmark" || cfg!(debug_assertions);
+    let mut reasons = NOT_HERE.iter().filter(|(tag, _)| applies(tag));
+    let found = reasons.find(|(tag, _)| tags.iter().any(|own| own == tag));
+    found.map(|(_, why)| *why)
 }
 
 /// The tags on all levels.
