@@ -123,15 +123,16 @@ impl<'a> Cast<'a> {
     /// Starts a process in the place of the one of that name, which is shut down if it lives.
     pub async fn replace(&mut self, name: &ProcessName) -> Result<(), Fault> {
         if let Some(mut old) = self.servers.remove(name) {
-            let complaints = match old.exit() {
-                None => {
-                    let limit = self.stage.config.limits.shutdown;
-                    old.shut_down(limit).await.complaints
-                }
-                Some(_) => Vec::new(),
+            let fault = if old.exit().is_none() {
+                let limit = self.stage.config.limits.shutdown;
+                all_well(old.shut_down(limit).await.complaints).err()
+            } else {
+                self.killed = true;
+                let died = old.gone().await;
+                (!self.may_die(name)).then(|| Fault::from(died))
             };
             self.ended.push(old);
-            all_well(complaints)?;
+            fault.map_or(Ok(()), Err)?;
         }
         self.start(std::slice::from_ref(name)).await
     }
@@ -267,6 +268,14 @@ impl<'a> Cast<'a> {
             complaints.extend(complaint);
         }
         self.ended.extend(servers);
+        let spawner = self.stage.spawner;
+        let escaped = self.sandbox.as_ref().map_or(0, |it| it.evict(spawner));
+        if escaped > 0 {
+            self.killed = true;
+            complaints.push(format!(
+                "{escaped} process(es) outside of the step servers' groups were left behind"
+            ));
+        }
         complaints
     }
 

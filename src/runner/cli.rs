@@ -37,8 +37,10 @@ Examples:
 Every number, text and table cell that a `Then` expects is changed, one at a time, and the step has to
 fail. The faults that a scenario's tag @catches(frame-dropped,byte-flipped) names are committed by step
 servers with faults built in (`faulty` in harmony.toml). What survives with a reason is listed in
-survivors.toml, beside the feature files. Exit code 0: at least 95 % were caught, and every survivor is
-listed.";
+survivors.toml, beside the feature files. -v shows with which error each mutant was caught.
+
+Exit codes: 0 at least 95 % were caught, every survivor is listed, and nothing else is; 1 not so, or a
+scenario fails as it is; 2, 3 and 130 as for `run`; 4 nothing matched, or nothing can be changed.";
 
 /// Runs scenarios on step servers in several languages, in every combination.
 #[derive(Debug, Parser)]

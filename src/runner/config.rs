@@ -378,6 +378,10 @@ mod tests {
                 "platform a: `command` is empty",
             ),
             (
+                "[platforms.a]\ncommand = [\"x\"]\nfaulty = []\n",
+                "platform a: `faulty` is empty",
+            ),
+            (
                 "[platforms.a]\ncommand = [\"${NONE}\"]\n",
                 "platform a: the variable NONE is not set",
             ),

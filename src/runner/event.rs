@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::outcome::Outcome;
+use super::tally::Tally;
+use super::trial::Verdict;
 
 /// Something that happened. Executions are told apart by their numbers; every repetition of one has
 /// its own.
@@ -86,6 +88,34 @@ pub enum Event {
     },
     /// An execution has ended, or did not run.
     ExecutionFinished(Box<ExecutionReport>),
+    /// Scenarios are going to be run to see what they notice.
+    TrialsStarted {
+        /// How many times.
+        trials: usize,
+        /// What they are, in words.
+        what: &'static str,
+    },
+    /// An execution in which nothing is wrong has ended.
+    UnchangedFinished {
+        /// The execution, in words.
+        execution: String,
+        /// Its outcome and the reason, where it did not pass and cannot tell anything.
+        left_out: Option<(Outcome, String)>,
+    },
+    /// An execution in which something is wrong has ended.
+    TrialFinished {
+        /// What was wrong, in words.
+        trial: String,
+        /// What became of it.
+        verdict: Verdict,
+    },
+    /// All of them have ended.
+    MutationFinished {
+        /// What became of them; nothing where the user ended it.
+        tally: Option<Box<Tally>>,
+        /// How long it took.
+        took: Duration,
+    },
     /// The run has ended.
     RunFinished {
         /// Whether the user ended it.

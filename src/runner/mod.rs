@@ -18,7 +18,8 @@
 //! [`schedule`] says which executions run side by side, in what order and how often, [`limits`] how
 //! long they may take, and [`scale`] what is made shorter.
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
-//! [`session`].
+//! [`session`]. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
+//! takes together who noticed ([`tally`], [`survivor`]).
 
 pub mod cast;
 pub mod catalogue;
@@ -58,5 +59,7 @@ pub mod snippet;
 pub mod spawn;
 pub mod stderr;
 pub mod survivor;
+pub mod tally;
 pub mod terminal;
+pub mod trial;
 pub mod workload;

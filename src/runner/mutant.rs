@@ -89,14 +89,13 @@ fn changed(step: &Step, catalogue: &Catalogue) -> Vec<(Step, Change)> {
             (changed, Change::new(from, to, None))
         })
         .collect();
-    let header = step.table.iter().flatten().next();
-    let rows = step.table.iter().flatten().enumerate().skip(1);
-    for (row, cells) in rows {
+    let table = step.table.as_deref().unwrap_or_default();
+    for (row, cells) in table.iter().enumerate().skip(1) {
         for (column, from) in cells.iter().enumerate() {
-            if !header.is_some_and(|header| is_expected(header, column)) {
+            if !is_expected(&table[0], column) {
                 continue;
             }
-            let to = other_value(from, from);
+            let to = other_word(table, row, column).unwrap_or_else(|| other_value(from, from));
             let mut changed = step.clone();
             if let Some(table) = &mut changed.table {
                 table[row][column].clone_from(&to);
@@ -104,6 +103,8 @@ fn changed(step: &Step, catalogue: &Catalogue) -> Vec<(Step, Change)> {
             all.push((changed, Change::new(from, to, Some(row))));
         }
     }
+    // There is nothing below a bound of 0.
+    all.retain(|(_, change)| change.from != change.to);
     all
 }
 
@@ -117,6 +118,19 @@ impl Change {
 /// Whether what stands there says who does the step, and not what is expected.
 fn is_role(text: &str, range: &Range<usize>) -> bool {
     text[range.end..].starts_with("' process")
+}
+
+/// What another row has in the place of a cell that is no number. A word that nobody understands
+/// would be refused, whatever is compared.
+fn other_word(table: &[Vec<String>], row: usize, column: usize) -> Option<String> {
+    let cell = &table[row][column];
+    if cell.parse::<f64>().is_ok() {
+        return None;
+    }
+    let (before, behind) = table.split_at(row);
+    let others = behind.iter().chain(before.iter().skip(1));
+    let mut others = others.filter_map(|cells| cells.get(column));
+    others.find(|other| *other != cell).cloned()
 }
 
 /// Whether a column of a table says what is expected: one whose header says so, or any where none
@@ -220,7 +234,7 @@ mod tests {
             ("'50' became '0'", "it takes less than '0' ms"),
         ];
         let steps = "Then the error says 'full'\nThen sizes are '1,20,3'\n\
-                     Then it takes less than '50' ms";
+                     Then it takes less than '50' ms\nThen it takes less than '0' ms";
         assert_eq!(changes(steps), pairs(&expected));
     }
 
@@ -244,5 +258,21 @@ mod tests {
             r#"[["field", "expected"], ["a", "11"]]"#,
         )];
         assert_eq!(changes(steps), pairs(&expected));
+    }
+
+    #[test]
+    fn words_of_a_table_take_the_place_of_one_another() {
+        let steps = "Then each field holds:\n| field | value |\n| a | by 1 |\n| a | 2 |\n\
+                     | b | larger |";
+        let found = changes(steps).into_iter().map(|(change, _)| change);
+        let expected = [
+            "'a' became 'b' in row 1",
+            "'by 1' became '2' in row 1",
+            "'a' became 'b' in row 2",
+            "'2' became '21' in row 2",
+            "'b' became 'a' in row 3",
+            "'larger' became 'by 1' in row 3",
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 }

@@ -109,6 +109,9 @@ impl RawPlatform {
         if self.command.is_empty() {
             return Err("`command` is empty".to_owned());
         }
+        if self.faulty.as_ref().is_some_and(Vec::is_empty) {
+            return Err("`faulty` is empty".to_owned());
+        }
         let command = expand_command(&self.command, root, variable);
         if !self.optional {
             command.clone()?;

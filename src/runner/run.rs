@@ -1,10 +1,7 @@
 //! A whole run: preflight, all executions, the end of the report.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-use futures_util::{StreamExt, stream};
 
 use super::cli::Manner;
 use super::event::{Event, Events, ExecutionInfo, ExecutionReport};
@@ -14,7 +11,7 @@ use super::fault::Fault;
 use super::filter::Filter;
 use super::leftover::{LOCKS, SHARED_MEMORY};
 use super::outcome::{Evidence, Outcome, Verdict, decide};
-use super::plan::plan;
+use super::plan::{Execution, plan};
 use super::preflight::{self, Catalogues, Judgement};
 use super::sandbox::Sandbox;
 use super::schedule::{self, Turn, schedule};
@@ -27,9 +24,7 @@ pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
     let seed = manner
         .shuffle
         .map(|seed| seed.unwrap_or_else(schedule::new_seed));
-    let jobs = manner.jobs.map(usize::from);
-    let jobs = jobs.or(work.config.jobs.map(NonZeroUsize::get));
-    let jobs = jobs.unwrap_or_else(schedule::default_jobs);
+    let jobs = schedule::jobs(manner.jobs, &work.config);
     let schedule = schedule(&work.executions, manner.repeat, seed, jobs);
     stage.events.emit(Event::RunStarted {
         executions: work.executions.len(),
@@ -44,17 +39,16 @@ pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
     );
     let play = Play {
         work,
-        stage,
+        arena: Arena {
+            stage,
+            catalogues: &catalogues,
+            sandboxed,
+        },
         folder: &folder,
-        catalogues: &catalogues,
-        sandboxed,
         repeat: manner.repeat,
     };
-    let together = stream::iter(&schedule.together).map(|turn| play.turn(turn));
-    let mut outcomes: Vec<Outcome> = together.buffer_unordered(jobs).collect().await;
-    for turn in &schedule.alone {
-        outcomes.push(play.turn(turn).await);
-    }
+    let outcomes = schedule.carry_out(jobs, async |turn| play.turn(turn).await);
+    let outcomes = outcomes.await;
     preflight::leave(leaving, stage.events).await;
     warn_of_stale_entries(work, stage.events);
     let interrupted = stage.interrupt.is_cancelled();
@@ -66,10 +60,8 @@ pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
 /// What all turns of a run share.
 struct Play<'a> {
     work: &'a Workload,
-    stage: &'a Stage<'a>,
+    arena: Arena<'a>,
     folder: &'a Path,
-    catalogues: &'a Catalogues,
-    sandboxed: bool,
     repeat: u32,
 }
 
@@ -77,7 +69,7 @@ impl Play<'_> {
     /// Runs an execution once, and tells what became of it.
     async fn turn(&self, turn: &Turn<'_>) -> Outcome {
         let info = describe(turn);
-        let events = self.stage.events;
+        let events = self.arena.stage.events;
         events.emit(Event::ExecutionStarted(info.clone()));
         let began = Instant::now();
         let mut name = format!("{}-{}", info.id, info.combination);
@@ -85,24 +77,38 @@ impl Play<'_> {
             name.push_str(&format!("-{}", turn.repetition));
         }
         let logs = self.folder.join(name);
-        let ended = self.play(turn, &logs).await;
+        let ended = self.arena.play(turn.number, turn.execution, &logs).await;
         let verdict = decide(&ended.evidence, self.work.known.find(turn.execution));
         let outcome = verdict.outcome;
         let report = report(info, ended, verdict, began.elapsed(), logs);
         events.emit(Event::ExecutionFinished(Box::new(report)));
         outcome
     }
+}
 
-    async fn play(&self, turn: &Turn<'_>, logs: &Path) -> Ended {
-        match preflight::judge(turn.execution, self.catalogues) {
+/// Where executions are run.
+#[derive(Clone, Copy)]
+pub(super) struct Arena<'a> {
+    /// What all of them share.
+    pub stage: &'a Stage<'a>,
+    /// The steps that each platform defines.
+    pub catalogues: &'a Catalogues,
+    /// Whether they have sandboxes.
+    pub sandboxed: bool,
+}
+
+impl Arena<'_> {
+    /// Runs an execution, unless the preflight or the user is against it.
+    pub async fn play(&self, number: usize, execution: &Execution, logs: &Path) -> Ended {
+        match preflight::judge(execution, self.catalogues) {
             _ if self.stage.interrupt.is_cancelled() => {
                 not_run(Fault::new(Outcome::Interrupted, "not run"))
             }
             Judgement::Not(fault) => not_run(fault),
             Judgement::Run(sure) => {
                 let task = Task {
-                    number: turn.number,
-                    execution: turn.execution,
+                    number,
+                    execution,
                     sure: &sure,
                     folder: logs,
                     sandboxed: self.sandboxed,

@@ -5,12 +5,19 @@
 //! A [holder](super::holder) process makes the namespaces and keeps them; step servers enter them
 //! between fork and exec.
 
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
@@ -26,6 +33,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub struct Sandbox {
     holder: Child,
     namespaces: Arc<Namespaces>,
+    /// Its root folder, which can be looked into even if the holder has died.
+    root: File,
 }
 
 impl Sandbox {
@@ -53,9 +62,12 @@ impl Sandbox {
         }
         let namespaces = Namespaces::of(holder.pid)
             .map_err(|error| format!("the namespaces of its holder: {error}"))?;
+        let root = File::open(format!("/proc/{}/root", holder.pid))
+            .map_err(|error| format!("the root folder of its holder: {error}"))?;
         Ok(Sandbox {
             holder,
             namespaces: Arc::new(namespaces),
+            root,
         })
     }
 
@@ -66,7 +78,36 @@ impl Sandbox {
 
     /// Its root folder, as seen from outside.
     pub fn root(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root", self.holder.pid))
+        PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
+    }
+
+    /// Kills what is still inside and has left the process groups that `spawner` looks after; says
+    /// how many processes there were.
+    pub fn evict(&self, spawner: &Spawner) -> usize {
+        let mut found = BTreeSet::new();
+        // One that is about to die may still start another.
+        loop {
+            let inside = self.inside().into_iter();
+            let inside = inside.filter(|pid| !spawner.looks_after(*pid));
+            let new: Vec<Pid> = inside.filter(|pid| found.insert(*pid)).collect();
+            if new.is_empty() {
+                return found.len();
+            }
+            let killed = new
+                .into_iter()
+                .filter(|pid| kill(*pid, Signal::SIGKILL).is_ok());
+            for pid in killed.collect::<Vec<_>>() {
+                // The runner adopts what its children leave behind.
+                while waitpid(pid, None) == Err(Errno::EINTR) {}
+            }
+        }
+    }
+
+    fn inside(&self) -> Vec<Pid> {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let is_inside = |pid: &i32| self.namespaces.has(*pid);
+        pids.filter(is_inside).map(Pid::from_raw).collect()
     }
 
     /// Lets go of it and waits until its holder has ended.

@@ -1,8 +1,12 @@
 //! In which order executions are run, and how many at the same time.
 
+use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures_util::{StreamExt, stream};
+
+use super::config::Config;
 use super::plan::Execution;
 
 /// The tag of scenarios that run alone.
@@ -67,8 +71,27 @@ pub fn schedule(
     Schedule { together, alone }
 }
 
+impl<'a> Schedule<'a> {
+    /// Lets everybody have their turn, `jobs` of those that run side by side at a time.
+    pub async fn carry_out<R>(&self, jobs: usize, play: impl AsyncFn(&Turn<'a>) -> R) -> Vec<R> {
+        let together = stream::iter(&self.together).map(|turn| play(turn));
+        let mut results: Vec<R> = together.buffer_unordered(jobs).collect().await;
+        for turn in &self.alone {
+            results.push(play(turn).await);
+        }
+        results
+    }
+}
+
+/// How many executions run at the same time: as the command line says, else the configuration.
+pub fn jobs(asked: Option<u16>, config: &Config) -> usize {
+    let jobs = asked.map(usize::from);
+    let jobs = jobs.or(config.jobs.map(NonZeroUsize::get));
+    jobs.unwrap_or_else(default_jobs)
+}
+
 /// How many executions run at the same time where nobody says it: most of the time they wait.
-pub fn default_jobs() -> usize {
+fn default_jobs() -> usize {
     let processors = available_parallelism().map_or(1, usize::from);
     let memory = std::fs::read_to_string("/proc/meminfo").ok();
     let memory = memory.and_then(|text| available_memory(&text));

@@ -22,6 +22,7 @@ use super::preflight::{self, Judgement};
 use super::report::Console;
 use super::report::console::Verbosity;
 use super::report::failure::Again;
+use super::report::mutants::Mutants;
 use super::route::RoutedScenario;
 use super::run::run;
 use super::spawn::Spawner;
@@ -149,7 +150,10 @@ fn with_stage(
     let stage = Stage {
         config,
         spawner: &Spawner::new().map_err(failed)?,
-        events: &Events::new(Console::new(verbosity, again(cli))),
+        events: &match &cli.command {
+            Command::Mutate(_) => Events::new(Mutants::new(verbosity)),
+            _ => Events::new(Console::new(verbosity, again(cli))),
+        },
         interrupt: &CancellationToken::new(),
     };
     runtime.map_err(failed)?.block_on(async {

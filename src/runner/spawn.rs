@@ -20,7 +20,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use tokio::sync::{oneshot, watch};
 
 use super::terminal::warn;
@@ -102,6 +102,16 @@ impl Namespaces {
             user: differs.then_some(user),
             mount: open("mnt")?,
         })
+    }
+
+    /// Whether a process is in them.
+    pub fn has(&self, pid: i32) -> bool {
+        let theirs = std::fs::metadata(format!("/proc/{pid}/ns/mnt"));
+        let of = |file: std::fs::Metadata| (file.dev(), file.ino());
+        match (self.mount.metadata(), theirs) {
+            (Ok(own), Ok(theirs)) => of(own) == of(theirs),
+            _ => false,
+        }
     }
 
     /// Moves the process into them; only one without other threads can.
@@ -206,6 +216,11 @@ impl Spawner {
         };
         self.requests.send(request).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Whether a process is in one of the groups that were started and are not yet reaped.
+    pub fn looks_after(&self, pid: Pid) -> bool {
+        getpgid(Some(pid)).is_ok_and(|group| self.groups.lock().contains(&group.as_raw()))
     }
 
     /// Sends `signal` to the group that `pid` leads, unless it is already reaped.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::mutate::Trial;
+use super::trial::Trial;
 
 /// The name of the file with the list, in the folder of the feature files.
 pub const FILE_NAME: &str = "survivors.toml";

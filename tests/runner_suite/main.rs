@@ -7,6 +7,7 @@ mod command_line;
 mod interrupts;
 mod limits;
 mod lying;
+mod mutate;
 mod project;
 mod routing;
 mod routing_table;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The ways in which the fixture keeps to the contract or breaks it; each is a platform.
-const MODES: [&str; 38] = [
+const MODES: [&str; 40] = [
     "honest",
     "never-answers",
     "ignores-term",
@@ -31,6 +31,8 @@ const MODES: [&str; 38] = [
     "leaks",
     "leaks-as-known",
     "leaks-anything",
+    "ends-its-holder",
+    "escapes",
     "exits-with-leftovers",
     "always-green",
     "other-keyword",
@@ -249,6 +251,10 @@ fn configuration(modes: &[&str]) -> String {
             "missing" => "[\"./no-such-program\"]".to_owned(),
             "optional" => "[\"${NO_SUCH_VARIABLE}\"]\noptional = true".to_owned(),
             mode => format!("[\"python3\", \"{}\", \"{mode}\"]", fixture.display()),
+        };
+        let command = match *mode {
+            "honest" => format!("{command}\nfaulty = {command}"),
+            _ => command,
         };
         text.push_str(&format!("[platforms.{mode}]\ncommand = {command}\n"));
     }

@@ -148,3 +148,14 @@ fn a_death_beside_the_step_ends_the_scenario_at_once() {
     let seconds = ran.took.as_secs_f64();
     assert!(seconds < 10.0, "not at once, but after {seconds} s");
 }
+
+#[test]
+fn what_a_replaced_process_left_when_it_died_is_no_leak() {
+    let project = Project::new();
+    project.steps(&[
+        "When the 'a' process works",
+        "And the 'a' process simulates crash",
+        "And a new 'a' process is ready",
+    ]);
+    project.run(&["run", "leaks"]).assert(0, "1 passed");
+}

@@ -64,6 +64,34 @@ fn anything_left_in_a_sandbox_is_a_leak() {
 }
 
 #[test]
+fn a_leak_is_seen_though_the_holder_has_died() {
+    let project = Project::new();
+    if !is_possible(&project) {
+        return;
+    }
+    let ran = project.run(&["run", "-j", "1", "ends-its-holder_honest"]);
+    let [memory, lock] = leaks_of(&project);
+    ran.assert(1, &format!("left behind: {memory}, {lock}"));
+    ran.assert(
+        1,
+        "warning: the holder of the sandbox was killed by SIGKILL",
+    );
+}
+
+#[test]
+fn a_process_that_left_its_group_does_not_stay() {
+    let project = Project::new();
+    if !is_possible(&project) {
+        return;
+    }
+    let ran = project.run(&["run", "escapes_honest"]);
+    ran.assert(
+        1,
+        "1 process(es) outside of the step servers' groups were left behind",
+    );
+}
+
+#[test]
 fn without_a_sandbox_names_tell_what_is_a_leak() {
     let project = Project::new();
     for (combination, code, says) in [

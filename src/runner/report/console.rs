@@ -1,19 +1,18 @@
 //! The report on the terminal: what runs now, a line per execution, the failures, the matrix.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
 
 use super::failure::{self, Again};
+use super::progress::Progress;
 use super::repetitions::{grouped, is_same};
 use super::{line, matrix};
 use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, Reporter};
 use crate::runner::outcome::Outcome;
-use crate::runner::terminal::warn;
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +30,7 @@ pub struct Console {
     verbosity: Verbosity,
     again: Again,
     out: Box<dyn Write + Send>,
-    bar: Option<ProgressBar>,
+    bar: Progress,
     total: usize,
     jobs: usize,
     repeat: u32,
@@ -51,15 +50,9 @@ pub struct Console {
 impl Console {
     /// A console on standard output; what runs now is shown on a terminal's standard error.
     pub fn new(verbosity: Verbosity, again: Again) -> Console {
-        let shows_progress = verbosity == Verbosity::Normal && std::io::stderr().is_terminal();
         let out = Box::new(anstream::AutoStream::auto(std::io::stdout()));
         let mut console = Console::on(out, verbosity, again);
-        console.bar = shows_progress.then(|| {
-            let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
-        });
+        console.bar = Progress::new(verbosity);
         console
     }
 
@@ -68,7 +61,7 @@ impl Console {
             verbosity,
             again,
             out,
-            bar: None,
+            bar: Progress::default(),
             total: 0,
             jobs: 1,
             repeat: 1,
@@ -86,20 +79,7 @@ impl Console {
     fn line(&mut self, text: &str) {
         let out = &mut self.out;
         // Nothing is left to tell when nobody reads the report any more; the exit code still is.
-        let mut write = || drop(writeln!(out, "{text}"));
-        match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
-    }
-
-    /// Says on standard error what the user is waiting for.
-    fn notice(&self, text: &str) {
-        let say = || warn(text);
-        match &self.bar {
-            Some(bar) => bar.suspend(say),
-            None => say(),
-        }
+        self.bar.above(|| drop(writeln!(out, "{text}")));
     }
 
     fn lines(&mut self, indent: &str, text: &str) {
@@ -109,19 +89,14 @@ impl Console {
     }
 
     fn show_progress(&self, now: &str) {
-        let Some(bar) = &self.bar else {
-            return;
-        };
-        bar.set_length(self.total as u64);
-        bar.set_position(self.reports.len() as u64);
         let running = self
             .running
             .iter()
             .map(|info| format!("{} {}", info.id, info.combination));
         let running: Vec<_> = running.collect();
         let now = if running.len() == 1 { now } else { "" };
-        bar.set_message(format!("{} {now}", running.join(", ")));
-        bar.tick();
+        let now = format!("{} {now}", running.join(", "));
+        self.bar.show(self.reports.len(), self.total, now);
     }
 
     /// Shows something that happened within an execution: at once, or where several run at the same
@@ -213,9 +188,7 @@ impl Console {
     }
 
     fn summary(&mut self, interrupted: bool, took: Duration) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.bar.end();
         let mut reports = std::mem::take(&mut self.reports);
         reports.sort_by_key(|report| report.info.number);
         let is_failure = |r: &&ExecutionReport| {
@@ -260,6 +233,7 @@ impl Console {
 impl Reporter for Console {
     fn on(&mut self, event: &Event) {
         let verbose = self.verbosity == Verbosity::Verbose;
+        self.bar.notice(event);
         match event {
             Event::RunStarted {
                 executions,
@@ -277,12 +251,6 @@ impl Reporter for Console {
             }
             Event::Warning(text) => self.warnings.push(text.clone()),
             Event::Note(text) if verbose => self.lines("", text),
-            Event::SetupAwaited { platform } => {
-                self.notice(&format!(
-                    "another run is setting up {platform}; waiting for it …"
-                ));
-            }
-            Event::SetupStarted { platform } => self.notice(&format!("setting up {platform} …")),
             Event::SetupFinished {
                 platform,
                 took,
