@@ -6,14 +6,11 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// What says nothing about builds that are not optimised.
-const NO_BENCHMARKS: [&str; 2] = ["--tags", "not @benchmark"];
+/// How many executions pass at least. Where only root can do what a scenario is about, it is skipped.
+const PASSED: usize = 265;
 
-/// Scenarios that all platforms have step definitions for: 1.1 to 1.7, 13.1 to 13.4.
-const EVERYWHERE: usize = 11;
-
-/// Those that only Rust and C++ play in every combination: the rest of 1 to 6 and 13, 10.2 to 10.4.
-const WITH_CPP: usize = 41;
+/// Executions that fail by a fault of a stock peer, and are listed as such.
+const KNOWN: usize = 15;
 
 fn harmony(arguments: &[&str]) -> Output {
     let step_server = Path::new(env!("CARGO_BIN_EXE_zerobuffer-serve"));
@@ -45,14 +42,19 @@ fn counts(output: &Output) -> String {
         .to_owned()
 }
 
+/// How many executions had this outcome.
+fn count(counts: &str, outcome: &str) -> usize {
+    let mut parts = counts.split(", ").filter_map(|part| part.split_once(' '));
+    let found = parts.find(|(_, words)| words.starts_with(outcome));
+    found.map_or(0, |(number, _)| number.parse().unwrap())
+}
+
+/// All scenarios but benchmarks, which say nothing about builds that are not optimised.
 #[test]
 fn every_platform_understands_every_other() {
-    let output = harmony(&["all", EVERYWHERE]);
+    let output = harmony(&["all", "--tags", "not @benchmark"]);
     assert!(output.status.success(), "{}", text(&output));
-    let expected = format!("{} passed, {KNOWN} known failure", 9 * ACTIVE - KNOWN);
-    assert!(
-        counts(&output).starts_with(&expected),
-        "not {expected:?}: {}",
-        text(&output)
-    );
+    let counts = counts(&output);
+    assert!(count(&counts, "passed") >= PASSED, "{}", text(&output));
+    assert_eq!(count(&counts, "known failure"), KNOWN, "{counts}");
 }
