@@ -57,6 +57,10 @@ impl Correspondence {
     pub fn expect_last(&self, made_of: impl Fn(&[u8]) -> Vec<u8>) -> Result<&[u8], Failure> {
         self.expect_some()?;
         let last = self.received.len() - 1;
+        let is_answered = |sequence: &u64| self.received[..last].iter().any(|(s, _)| s == sequence);
+        if let Some(next) = self.sent.keys().find(|sequence| !is_answered(sequence)) {
+            expect_equal("request that is answered", *next, self.received[last].0)?;
+        }
         self.expect_answer(last, made_of)?;
         Ok(&self.received[last].1)
     }

@@ -1,6 +1,6 @@
 //! A buffer that this process writes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Writer;
 use super::background::{Background, Job, Progress};
@@ -301,6 +301,16 @@ impl WritingEnd {
     ///
     /// If writing in the background has failed, or goes on to an end of its own.
     pub fn count_written(&mut self) -> Result<u64, Failure> {
+        if let Occupation::Background(background) = &self.occupation {
+            // The reader may see the writer go a moment before its thread has ended.
+            let begun = Instant::now();
+            while !background.is_endless()
+                && !background.is_finished()
+                && begun.elapsed() < WRITE_TIMEOUT
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         self.settle()?;
         match (&self.occupation, &self.progress) {
             (Occupation::Ready(writer), _) => Ok(writer.next_sequence() - 1),

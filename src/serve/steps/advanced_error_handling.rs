@@ -1,6 +1,6 @@
 //! Failures in the middle of something: of a write, or of a wait.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cucumber::gherkin::Step;
 use cucumber::{then, when};
@@ -50,11 +50,11 @@ fn detects_reader_death_on_next_operation(world: &mut World, role: String) -> St
     let writing = world.writers.find(&role, None)?;
     if writing.has_loan() {
         writing.fill_loan()?;
+        let begun = Instant::now();
         let committed = writing.try_commit_loan()?;
         let failed = committed.is_err();
-        world
-            .attempts
-            .note(Operation::Write, Duration::ZERO, committed);
+        let took = begun.elapsed();
+        world.attempts.note(Operation::Write, took, committed);
         if failed {
             return super::corruption::expect_reader_dead(world);
         }

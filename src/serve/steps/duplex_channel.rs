@@ -9,7 +9,7 @@ use crate::duplex::ServerOptions;
 use crate::serve::channels::calling::CallingEnd;
 use crate::serve::channels::handling::Task;
 use crate::serve::channels::serving::{ServingEnd, processing_mode};
-use crate::serve::failure::{StepOutcome, expect_equal};
+use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::pattern;
 use crate::serve::world::World;
 
@@ -209,6 +209,11 @@ fn starts_doubling_handler(world: &mut World, role: String) -> StepOutcome {
 #[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?does not read responses$")]
 fn does_not_read_responses(world: &mut World, role: String) -> StepOutcome {
     let letters = world.clients.find(&role, None)?.correspondence();
+    if letters.outstanding() == 0 {
+        return Err(Failure::new(
+            "expected requests to wait for responses, found none",
+        ));
+    }
     expect_equal("number of responses read", 0, letters.received())
 }
 

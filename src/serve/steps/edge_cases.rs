@@ -16,6 +16,9 @@ use crate::serve::pattern;
 use crate::serve::world::World;
 use crate::{BufferConfig, Error};
 
+/// How long an attempt may take that waits for nothing.
+const AT_ONCE: Duration = Duration::from_millis(200);
+
 /// Size of the frames that are written at high speed, in bytes.
 const FAST_FRAME: usize = 128;
 
@@ -297,7 +300,7 @@ fn buffer_should_be_completely_full(world: &mut World, role: String) -> StepOutc
     regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?no more writes should be possible$"
 )]
 fn no_more_writes_should_be_possible(world: &mut World, role: String) -> StepOutcome {
-    world.writers.find(&role, None)?.expect_full()
+    world.writers.find(&role, None)?.expect_full().map(drop)
 }
 
 #[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?reads frame$")]
@@ -446,7 +449,7 @@ fn continues_filling_buffer(world: &mut World, role: String) -> StepOutcome {
 
 #[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should block waiting for space$")]
 fn should_block_waiting_for_space(world: &mut World, role: String) -> StepOutcome {
-    world.writers.find(&role, None)?.expect_full()
+    world.writers.find(&role, None)?.expect_full().map(drop)
 }
 
 #[given(regex = r"^the system is ready$")]
@@ -468,8 +471,16 @@ fn attempts_to_connect_to_nothing(world: &mut World, role: String, buffer: Strin
 #[then(regex = r"^the connection should fail with appropriate error$")]
 fn the_connection_should_fail(world: &mut World) -> StepOutcome {
     match world.attempts.error(Operation::Connect)? {
-        Error::BufferNotFound { .. } => Ok(()),
-        other => Err(another_error("BufferNotFound", other)),
+        Error::BufferNotFound { .. } => {}
+        other => return Err(another_error("BufferNotFound", other)),
+    }
+    // It was not to wait.
+    let took = world.attempts.last(Operation::Connect)?.took;
+    match took < AT_ONCE {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "expected the attempt to end within {AT_ONCE:?}, found {took:?}"
+        ))),
     }
 }
 

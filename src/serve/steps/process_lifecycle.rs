@@ -14,7 +14,7 @@ use crate::serve::world::World;
 use crate::{BufferConfig, Error};
 
 /// How soon a death is noticed.
-const NOTICED: Duration = Duration::from_millis(200);
+pub const NOTICED: Duration = Duration::from_millis(200);
 
 #[given(regex = r"^we run in harmony$")]
 fn we_run_in_harmony(world: &mut World) -> StepOutcome {
