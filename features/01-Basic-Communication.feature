@@ -7,7 +7,6 @@ Feature: Basic communication
     Given the test environment is initialized
     And all processes are ready
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped)
   Scenario: 1.1 - Simple Write-Read Cycle
     One frame crosses, whole: every byte of it is compared, and its space goes back to the writer.
 
@@ -19,7 +18,6 @@ Feature: Basic communication
     And the 'reader' process should validate frame data
     And the 'reader' process signals space available
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped)
   Scenario: 1.2 - Multiple Frames Sequential
     Frames arrive in the order of their sequence numbers.
 
@@ -39,7 +37,6 @@ Feature: Basic communication
     And the 'reader' process should verify all frames maintain sequential order
 
   @exclusive
-  @catches(frame-dropped,sequence-skipped,free-bytes-off-by-one,memory-not-released)
   Scenario: 1.3 - Buffer Full Handling
     A full buffer makes the writer wait its time-out, then fail; one release lets it go on at once.
 
@@ -51,7 +48,6 @@ Feature: Basic communication
     And the 'reader' process signals space available
     Then the 'writer' process should write successfully immediately
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped)
   Scenario: 1.4 - Zero-Copy Write Operations
     A frame filled in place in the segment is the frame that is read.
 
@@ -63,7 +59,6 @@ Feature: Basic communication
     Then the 'reader' process should read frame with size '4096'
     And the 'reader' process should verify frame data matches test pattern
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped)
   Scenario: 1.5 - Mixed Frame Sizes
     Sizes differ from frame to frame, down to a single byte.
 
@@ -75,8 +70,6 @@ Feature: Basic communication
     And the 'writer' process writes frame with size '1'
     Then the 'reader' process should read 4 frames with sizes '100,1024,10240,1' in order
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,wrap-marker-missing)
-  @catches(memory-not-released,death-not-noticed)
   Scenario: 1.6 - Slow Reader With Fast Writer
     The writer is paced by a reader slower than itself, and nothing is lost.
 
@@ -88,8 +81,6 @@ Feature: Basic communication
     And the 'reader' process should verify all frames have sequential sequence numbers starting from '1'
     And no sequence errors should have occurred
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,wrap-marker-missing)
-  @catches(memory-not-released,death-not-noticed)
   Scenario: 1.7 - Slow Reader With Fast Writer High Volume
     The same at full speed, through a ring that wraps every ninth frame: a lost update of the
     space account shows here first.

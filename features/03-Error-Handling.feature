@@ -3,7 +3,6 @@ Feature: Error handling
 
   What must not be done is refused with a typed error, and what was there before stays as it was.
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped)
   Scenario: 3.1 - Metadata Write-Once Enforcement
     Metadata is written once. A second attempt fails and changes not a byte of the first.
 
@@ -27,7 +26,6 @@ Feature: Error handling
     When the 'writer' process writes metadata with size '100'
     Then the 'reader' process should have metadata with size '100'
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped)
   Scenario: 3.3 - Zero Metadata Configuration
     A buffer without a metadata block is a buffer all the same.
 

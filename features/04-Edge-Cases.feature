@@ -4,8 +4,6 @@ Feature: Edge cases
   Frames at the limits of the ring: the largest, the smallest, exact fits, wraps, and races for
   one name.
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,wrap-marker-missing)
-  @catches(memory-not-released)
   Scenario: 4.1 - Alternating Frame Sizes
     A large frame that does not fit behind the others waits for the reader and wraps: a marker
     stands where it would have begun, and the frame itself at the beginning of the ring.
@@ -26,8 +24,6 @@ Feature: Edge cases
     And the 'writer' process proper wrap-around handling should occur
     And the 'writer' process no deadlocks should happen
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,free-bytes-off-by-one)
-  @catches(post-doubled,post-missing,memory-not-released)
   Scenario: 4.2 - Semaphore Signal Coalescing
     Ten frames that nobody waits for leave ten posts on the semaphore, and the reader finds ten
     frames: not one more, not one less.
@@ -41,7 +37,6 @@ Feature: Edge cases
     And the 'reader' process should have read '10' frames
     And the 'reader' process the coalesced signals should be handled properly
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,free-bytes-off-by-one)
   Scenario: 4.3 - Zero-Sized Metadata Block
     Where there is no metadata block, metadata is refused and frames are not.
 
@@ -53,7 +48,6 @@ Feature: Edge cases
     Then the 'writer' process should verify frame write succeeded
     And the 'reader' process should verify system works correctly without metadata
 
-  @catches(frame-dropped,sequence-skipped,free-bytes-off-by-one,memory-not-released)
   Scenario: 4.4 - Minimum Buffer Sizes
     The smallest buffer has 64 bytes: 48 for data, 16 for the header, and not a byte more.
 
@@ -70,8 +64,6 @@ Feature: Edge cases
     Then the 'writer' process should receive FrameTooLargeException
     And the 'reader' process should read frame with size '1'
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,wrap-marker-missing)
-  @catches(memory-not-released)
   Scenario: 4.5 - Reader Slower Than Writer
     A slow reader sets the pace of a writer that never rests: a hundred frames through a ring that
     holds seven.
@@ -85,7 +77,6 @@ Feature: Edge cases
     And the 'writer' process should block appropriately
     And the 'writer' process flow control should work correctly
 
-  @catches(frame-dropped,sequence-skipped,free-bytes-off-by-one,memory-not-released)
   Scenario: 4.6 - Exact Buffer Fit
     A frame of the ring's size, header included, fills it to the last byte; once it is released the
     next one begins at the start.
@@ -100,7 +91,6 @@ Feature: Edge cases
     When the 'reader' process signals space available
     Then the 'writer' process should be able to write again
 
-  @catches(frame-dropped,sequence-skipped,free-bytes-off-by-one)
   Scenario: 4.7 - Minimum Frame Size
     A frame has at least one byte of data, and sixteen of header.
 
@@ -112,7 +102,6 @@ Feature: Edge cases
     Then the 'reader' process should read frame with size '1'
     And frame overhead should be '16' bytes
 
-  @catches(frame-dropped,sequence-skipped,wrap-marker-missing,memory-not-released)
   Scenario: 4.8 - Wrap-Around Behavior
     Straight after the first frame the second could never be placed. With a third one between them
     it can, as soon as that is released: the write waits, wraps and completes.
@@ -130,8 +119,6 @@ Feature: Edge cases
     Then the 'writer' process should complete write at buffer start
     And the 'reader' process should read frame with size '7168'
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,wrap-marker-missing)
-  @catches(memory-not-released,death-not-noticed)
   Scenario: 4.9 - Rapid Write-Read Cycles
     Ten thousand frames through a ring of nine, as fast as both sides can.
 
@@ -145,7 +132,6 @@ Feature: Edge cases
     And no deadlocks should occur
 
   @separate-processes
-  @catches(free-bytes-off-by-one)
   Scenario: 4.10 - Buffer Full With Multiple Writers Rejected
     A writer in another process is turned away from a buffer that is filling up, and the first one
     fills it to the last byte.

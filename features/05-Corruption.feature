@@ -17,7 +17,6 @@ Feature: Corruption detection
     And a second 'writer' process attempts to connect to buffer 'test-corrupt-oieb'
     Then the connection should fail with invalid OIEB error
 
-  @catches(frame-dropped,post-missing)
   Scenario: 5.2 - Invalid Frame Header Detection
     A header without a size is no wrap marker as long as it has a sequence number.
 
@@ -29,7 +28,6 @@ Feature: Corruption detection
     Then the read should fail with invalid frame size error
 
   @separate-processes
-  @catches(death-not-noticed)
   Scenario: 5.3 - Reader Death During Write
     The reader dies between a loan and its commit; the writer learns it by the next operation.
 
@@ -42,8 +40,6 @@ Feature: Corruption detection
     Then the 'writer' process should detect reader death
     And the 'writer' process should throw reader dead exception
 
-  @catches(frame-dropped,sequence-skipped,wrap-marker-missing,free-bytes-off-by-one)
-  @catches(memory-not-released)
   Scenario: 5.5 - Wrap-Around With Wasted Space
     A hundred bytes at the end are too few for the next frame. They are skipped, accounted for, and
     the frame stands at the beginning.
@@ -76,7 +72,6 @@ Feature: Corruption detection
       | 5000      | 0        | calculated      | read_pos at start cannot wrap |
     Then the 'reader' process calculations should match specification
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,free-bytes-off-by-one)
   Scenario: 5.7 - Maximum Frame Size
     A frame as large as a ring of 100 MiB crosses whole; one byte more is refused.
 

@@ -3,7 +3,6 @@ Feature: Synchronization
 
   Sequence numbers, semaphores and free bytes tell the same story on both sides.
 
-  @catches(frame-dropped,sequence-skipped,post-missing)
   Scenario: 6.1 - Sequence Number Gap Detection
     A frame whose number is not the next one is an error that names both numbers.
 
@@ -21,7 +20,6 @@ Feature: Synchronization
     Then the read should fail with sequence error
     And the error should show expected '4' got '5'
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped)
   Scenario: 6.2 - Burst Write Performance
     Fifty frames that were written before the reader looked are all there.
 
@@ -33,8 +31,6 @@ Feature: Synchronization
     Then all frames should be received correctly
     And data integrity should be maintained
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,wrap-marker-missing)
-  @catches(memory-not-released)
   Scenario: 6.3 - Slow Reader Flow Control
     A writer of the same speed as the memory, a reader of ten frames a second: the writer waits.
 
@@ -47,8 +43,6 @@ Feature: Synchronization
     And no frames should be lost
     And flow control should work correctly
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,post-doubled)
-  @catches(post-missing)
   Scenario: 6.4 - Semaphore Signal Ordering
     Two frames, two posts, two reads.
 

@@ -38,8 +38,6 @@ Feature: Resource management
     And the system should return to normal state
 
   @step-timeout(120)
-  @catches(frame-dropped,byte-flipped,sequence-skipped,free-bytes-off-by-one)
-  @catches(memory-not-released,death-not-noticed)
   Scenario: 7.3 - Memory Barrier Verification
     A structure with nine kinds of fields and a checksum crosses 100 000 times. Writer and reader are
     both at work all the time: the writer is never more than 64 structures ahead. Before the reader
@@ -54,8 +52,6 @@ Feature: Resource management
     And all fields should be fully visible
     And no partially visible writes should occur
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped,free-bytes-off-by-one)
-  @catches(memory-not-released)
   Scenario: 7.4 - Pattern Validation
     Frames from one byte to ten mebibytes, all in the ring at the same time. Every byte is compared. How
     many frames there are and how many bytes they take is told by the segment, so that none is missed;

@@ -30,7 +30,6 @@ Feature: Platform specifics
     When test across different user sessions
     Then verify proper isolation or sharing as expected
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped)
   Scenario: 8.3 - Cross-Platform Name Compatibility
     Two implementations make the same names out of a buffer's name: a frame crosses. The names hold
     nothing but the name and what makes it unique to this run. All characters that mean nothing special

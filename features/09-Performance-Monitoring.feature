@@ -8,7 +8,6 @@ Feature: Performance monitoring
     And all processes are ready
 
   @exclusive @separate-processes
-  @catches(memory-not-released)
   Scenario: 9.1 - CPU Usage Monitoring
     A reader that waits for frames sleeps on the semaphore that its writer posts: its process uses
     less than one per cent of a CPU meanwhile. At full speed, the processes at both ends together use

@@ -20,7 +20,6 @@ Feature: Advanced error handling
     And the test should verify no resources leaked
     And the test should be able to create buffer 'test-partial'
 
-  @catches(frame-dropped,byte-flipped,sequence-skipped)
   Scenario: 10.2 - Invalid Frame Header Variations
     A header that no sound writer leaves is an error, twice if it is read twice, and costs nobody
     but its own buffer.
@@ -37,7 +36,6 @@ Feature: Advanced error handling
       | header magic corrupted   | reader rejects frame      |
 
   @separate-processes
-  @catches(death-not-noticed)
   Scenario: 10.3 - Reader Death During Active Write
     The reader is killed while a large frame is being filled: the writer's next operation says so.
 
@@ -49,7 +47,6 @@ Feature: Advanced error handling
     Then the 'writer' process should throw reader dead exception
 
   @separate-processes
-  @catches(death-not-noticed)
   Scenario: 10.4 - Writer Death During Read
     The reader sleeps at the semaphore when its writer is killed. It does not sleep on until its time
     is up.

@@ -8,7 +8,6 @@ Feature: Protocol compliance
     And all processes are ready
     And we are in DEBUG mode for protocol compliance tests
 
-  @catches(frame-dropped,sequence-skipped,free-bytes-off-by-one,memory-not-released)
   Scenario: 12.1 - Protocol Compliance OIEB
     Every write and every read, with all fields of the control block looked at from outside before
     and after it. A frame's size is that of its header and its data. Blocks begin at multiples of 64

@@ -3,7 +3,6 @@ Feature: Duplex channels
 
   A request buffer and a response buffer make a channel: response n answers request n.
 
-  @catches(answer-dropped,answer-altered)
   Scenario: 13.1 - Basic Request-Response
     Every request is echoed, from one byte to a tenth of the buffer.
 
@@ -17,7 +16,6 @@ Feature: Duplex channels
     When the 'client' process sends request with size '102400'
     Then response should match request with size '102400'
 
-  @catches(answer-dropped,answer-altered)
   Scenario: 13.2 - Request-Response Order Preservation
     Responses come in the order of their requests, each exactly once.
 
@@ -29,7 +27,6 @@ Feature: Duplex channels
     And responses should match requests by content
     And no responses should be lost or duplicated
 
-  @catches(answer-dropped,answer-altered)
   Scenario: 13.3 - Concurrent Client Operations
     Requests queue up before the first response is read.
 
@@ -41,7 +38,6 @@ Feature: Duplex channels
     And all '20' responses match their requests
 
   @exclusive
-  @catches(answer-dropped,answer-altered)
   Scenario: 13.4 - Server Processing Mode SingleThread
     One handler at a time: three requests of 100 ms each take 300 ms, and little more.
 
@@ -54,7 +50,6 @@ Feature: Duplex channels
     And responses should arrive in order
 
   @separate-processes
-  @catches(death-not-noticed)
   Scenario: 13.5 - Server Death During Processing
     The server dies while it works on a request; the client that waits for the answer is told.
 
@@ -67,7 +62,6 @@ Feature: Duplex channels
     Then the 'client' process should detect server death
     And an appropriate exception should be thrown
 
-  @catches(answer-dropped,answer-altered)
   Scenario: 13.6 - Buffer Full on Response Channel
     Responses are twice as large as their requests, and the client's ring holds one. The second one
     waits until the client has read the first.
@@ -84,7 +78,6 @@ Feature: Duplex channels
     Then the 'server' process should unblock and complete write
     And the 'client' process reads one response
 
-  @catches(answer-dropped,answer-altered)
   Scenario: 13.7 - Zero-Copy Client Operations
     A request is filled in place, sent without a copy, and without asking the allocator.
 
@@ -97,7 +90,6 @@ Feature: Duplex channels
     Then response should contain same test pattern
     And no memory allocations in send path
 
-  @catches(answer-dropped,answer-altered)
   Scenario: 13.8 - Immutable Server Handler Types
     The handler sees the request as it was sent, and answers with memory of its own.
 
@@ -110,7 +102,6 @@ Feature: Duplex channels
     And the server handler returns new response data
 
   @separate-processes
-  @catches(death-not-noticed,answer-dropped)
   Scenario: 13.9 - Client Death During Response Wait
     The client is gone when its answer is ready. The server notices, and serves the next client.
 
@@ -127,7 +118,6 @@ Feature: Duplex channels
     Then response should match request with size '64'
     And the 'server' process continues processing other requests
 
-  @catches(death-not-noticed,answer-dropped,answer-altered)
   Scenario: 13.10 - Channel Cleanup on Dispose
     What was answered before the server was disposed of can still be read; then the client is told,
     nothing is left over, and the name is free at once.

@@ -17,11 +17,14 @@ pub(crate) struct Posts {
     owed: u64,
     /// Whether a post was taken for which no frame has been.
     spare: bool,
+    /// Posts that were ever taken, less what they were for: 0 once everything is settled.
+    balance: i64,
 }
 
 impl Posts {
     /// Enters a frame that was taken.
     pub(crate) fn frame_taken(&mut self, semaphore: &Semaphore) {
+        self.balance -= 1;
         if self.spare {
             self.spare = false;
             return;
@@ -34,6 +37,7 @@ impl Posts {
 
     /// Enters a post that was taken.
     pub(crate) fn post_taken(&mut self) {
+        self.balance += 1;
         match self.owed {
             0 => self.spare = true,
             _ => self.owed -= 1,
@@ -44,13 +48,17 @@ impl Posts {
     pub(crate) fn settle(&mut self, semaphore: &Semaphore) {
         while self.owed > 0 && semaphore.try_wait() {
             self.owed -= 1;
+            self.balance += 1;
         }
     }
 
     /// Whether there is a post for something that was not taken yet.
     pub(crate) fn vouch(&mut self, semaphore: &Semaphore) -> bool {
         self.settle(semaphore);
-        self.spare = self.spare || (self.owed == 0 && semaphore.try_wait());
+        if !self.spare && self.owed == 0 && semaphore.try_wait() {
+            self.spare = true;
+            self.balance += 1;
+        }
         self.spare
     }
 
@@ -59,10 +67,10 @@ impl Posts {
         self.spare
     }
 
-    /// Takes the post of something that was no frame, if it is there.
+    /// Takes the post of something that was no frame, if it was not taken before.
     pub(crate) fn take_one(&mut self, semaphore: &Semaphore) {
-        if !std::mem::take(&mut self.spare) {
-            semaphore.try_wait();
+        if std::mem::take(&mut self.spare) || !semaphore.try_wait() {
+            self.balance -= 1;
         }
     }
 
@@ -71,9 +79,23 @@ impl Posts {
         self.spare = false;
     }
 
-    /// Begins anew, with a writer that has nothing to do with what was posted before.
+    /// Goes on with a writer that has nothing to do with what was posted before.
     pub(crate) fn forget(&mut self) {
+        *self = Posts {
+            balance: self.balance,
+            ..Posts::default()
+        };
+    }
+
+    /// Begins anew, after all posts were taken and no frame is left.
+    pub(crate) fn begin_anew(&mut self) {
         *self = Posts::default();
+    }
+
+    /// How many posts were taken beyond the frames that were, once those are settled that are there.
+    pub(crate) fn balance(&mut self, semaphore: &Semaphore) -> i64 {
+        self.settle(semaphore);
+        self.balance
     }
 }
 

@@ -227,6 +227,21 @@ impl Reader {
         }
     }
 
+    /// Gives back all that can be, and says how many posts of the data semaphore were taken beyond
+    /// the frames that were read. With its value they make the number of unread frames, unless a
+    /// writer is at work.
+    #[cfg(feature = "serve")]
+    pub(crate) fn settle(&mut self) -> i64 {
+        self.account.give_back_all();
+        self.posts.balance(&self.account.parts.data)
+    }
+
+    /// The sequence number that the next frame should have.
+    #[cfg(feature = "serve")]
+    pub(crate) fn expected_sequence(&self) -> u64 {
+        self.expected
+    }
+
     fn segment(&self) -> &Segment {
         &self.account.parts.segment
     }
@@ -350,7 +365,7 @@ impl Reader {
         oieb.writer_pid.store(0, Ordering::Release);
         tracing::debug!(name = %self.name, pid, "put the buffer in order after a dead writer");
         self.writer = WriterState::left(pid);
-        self.posts.forget();
+        self.posts.begin_anew();
         self.unread = self.account.unread().unwrap_or(self.unread);
         true
     }

@@ -35,9 +35,10 @@ Examples:
   ./test.sh mutate rust 4 13.1-13.4  those of some
 
 Every number, text and table cell that a `Then` expects is changed, one at a time, and the step has to
-fail. The faults that a scenario's tag @catches(frame-dropped,byte-flipped) names are committed by step
-servers with faults built in (`faulty` in harmony.toml). What survives with a reason is listed in
-survivors.toml, beside the feature files. -v shows with which error each mutant was caught.
+fail. And every fault that step servers with faults built in (`faulty` in harmony.toml) can commit is
+committed in every scenario that gives occasion for it, one at a time, and the scenario has to fail.
+What survives with a reason is listed in survivors.toml, beside the feature files. -v shows with which
+error each mutant was caught.
 
 Exit codes: 0 at least 95 % were caught, every survivor is listed, and nothing else is; 1 not so, or a
 scenario fails as it is; 2, 3 and 130 as for `run`; 4 nothing matched, or nothing can be changed.";

@@ -1,9 +1,12 @@
 //! Whether the checks of scenarios bite: each scenario is run with one expectation changed at a
 //! time, and with step servers that commit one fault at a time, and has to fail.
 //!
-//! Which faults a scenario notices, it says in a tag `@catches(fault,fault)`.
+//! Every fault is tried with every scenario; those that a scenario gives no occasion for tell
+//! nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +18,7 @@ use super::exit::Exit;
 use super::mutant::mutants;
 use super::outcome::{Outcome, decide};
 use super::plan::Execution;
+use super::platform::Platform;
 use super::preflight;
 use super::route::{Destination, RoutedStep};
 use super::run::{Arena, run_name, try_sandbox};
@@ -26,6 +30,9 @@ use super::trial::{Trial, Verdict, Wrong};
 use super::workload::Workload;
 use crate::rpc::message::FAULT_VARIABLE;
 
+/// The argument with which a step server prints the faults that it can commit, one a line.
+const LIST_FAULTS: &str = "--list-faults";
+
 /// Changes the scenarios of `work` in every way, and says which changes nobody noticed.
 pub async fn mutate(work: &Workload, asked: &Mutation, stage: &Stage<'_>) -> Exit {
     let began = Instant::now();
@@ -34,6 +41,13 @@ pub async fn mutate(work: &Workload, asked: &Mutation, stage: &Stage<'_>) -> Exi
         Err(why) => {
             warn(&format!("harmony: {why}"));
             return Exit::Usage;
+        }
+    };
+    let faults = match faults(work) {
+        Ok(faults) => faults,
+        Err(why) => {
+            warn(&format!("harmony: {why}"));
+            return Exit::Setup;
         }
     };
     let (sandboxed, (catalogues, leaving)) = tokio::join!(
@@ -49,6 +63,7 @@ pub async fn mutate(work: &Workload, asked: &Mutation, stage: &Stage<'_>) -> Exi
         },
         folder: work.config.output.join("runs").join(run_name()),
         jobs: jobs(asked.jobs, &work.config),
+        faults,
     };
     let tally = bench.try_all(&known).await;
     preflight::leave(leaving, stage.events).await;
@@ -65,6 +80,8 @@ struct Bench<'a> {
     arena: Arena<'a>,
     folder: PathBuf,
     jobs: usize,
+    /// The faults that each platform can commit, by its name.
+    faults: BTreeMap<String, Vec<String>>,
 }
 
 impl Bench<'_> {
@@ -153,12 +170,19 @@ impl Bench<'_> {
                     },
                 }
             }));
-            trials.extend(scenario.scenario.catches().map(|fault| Trial {
-                wrong: Wrong::Fault(fault.to_owned()),
+            trials.extend(self.faults_in(execution).into_iter().map(|fault| Trial {
+                wrong: Wrong::Fault(fault.clone()),
                 execution: execution.clone(),
             }));
         }
         trials
+    }
+
+    /// The faults that a platform of the execution can commit.
+    fn faults_in(&self, execution: &Execution) -> BTreeSet<&String> {
+        let platforms = execution.platforms.iter();
+        let faults = platforms.filter_map(|platform| self.faults.get(platform));
+        faults.flatten().collect()
     }
 
     /// Runs mutants; nothing where the user ends it.
@@ -195,10 +219,7 @@ impl Bench<'_> {
     async fn try_one(&self, number: usize, trial: &Trial) -> Verdict {
         let config = match &trial.wrong {
             Wrong::Expectation { .. } => None,
-            Wrong::Fault(fault) => match with_fault(&self.work.config, &trial.execution, fault) {
-                Ok(config) => Some(config),
-                Err(why) => return Verdict::Void(why),
-            },
+            Wrong::Fault(fault) => Some(with_fault(&self.work.config, fault)),
         };
         let stage = Stage {
             config: config.as_ref().unwrap_or(self.arena.stage.config),
@@ -214,24 +235,57 @@ impl Bench<'_> {
     }
 }
 
-/// The configuration in which the platforms of an execution commit `fault`.
-fn with_fault(config: &Config, execution: &Execution, fault: &str) -> Result<Config, String> {
-    let mut config = config.clone();
-    let platforms = config.platforms.iter_mut();
-    for platform in platforms.filter(|p| execution.platforms.contains(&p.name)) {
-        let Some(faulty) = platform.faulty.clone() else {
-            let name = &platform.name;
-            return Err(format!(
-                "the platform {name} has no step server with faults (`faulty`)"
-            ));
-        };
-        platform.command = Ok(faulty);
-        platform.setup = None;
-        if let Some(missing) = platform.missing() {
-            return Err(format!("{missing}; ./test.sh mutate builds it"));
-        }
-        let variable = (FAULT_VARIABLE.to_owned(), fault.to_owned());
-        platform.env.extend([variable]);
+/// The faults that each platform of `work` can commit.
+///
+/// # Errors
+///
+/// If its step server with faults does not tell.
+fn faults(work: &Workload) -> Result<BTreeMap<String, Vec<String>>, String> {
+    let is_in_use = |platform: &&Platform| {
+        let mut executions = work.executions.iter();
+        executions.any(|execution| execution.platforms.contains(&platform.name))
+    };
+    let platforms = work.config.platforms.iter().filter(is_in_use);
+    let listed = platforms.filter_map(|platform| {
+        let faulty = platform.faulty.as_ref()?;
+        let faults = list_faults(faulty, platform).map_err(|why| {
+            format!(
+                "the platform {} has no step server with faults: {why}; ./test.sh mutate builds it",
+                platform.name
+            )
+        });
+        Some(faults.map(|faults| (platform.name.clone(), faults)))
+    });
+    listed.collect()
+}
+
+fn list_faults(faulty: &[String], platform: &Platform) -> Result<Vec<String>, String> {
+    let command = format!("{} {LIST_FAULTS}", faulty.join(" "));
+    let output = Command::new(&faulty[0])
+        .args(&faulty[1..])
+        .arg(LIST_FAULTS)
+        .current_dir(&platform.cwd)
+        .envs(&platform.env)
+        .output()
+        .map_err(|error| format!("{command}: {error}"))?;
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{command}: {}: {}", output.status, error.trim()));
     }
-    Ok(config)
+    let names = String::from_utf8_lossy(&output.stdout);
+    Ok(names.lines().map(str::to_owned).collect())
+}
+
+/// The configuration in which all platforms that can commit `fault`.
+fn with_fault(config: &Config, fault: &str) -> Config {
+    let mut config = config.clone();
+    for platform in &mut config.platforms {
+        if let Some(faulty) = platform.faulty.clone() {
+            platform.command = Ok(faulty);
+            platform.setup = None;
+            let variable = (FAULT_VARIABLE.to_owned(), fault.to_owned());
+            platform.env.extend([variable]);
+        }
+    }
+    config
 }

@@ -60,15 +60,6 @@ impl Scenario {
         let mut tags = self.tags.iter();
         tags.find_map(|tag| number_in(tag, SHM_SIZE))
     }
-
-    /// The faults that a tag `@catches(a,b)` says it notices when a step server commits them.
-    pub fn catches(&self) -> impl Iterator<Item = &str> {
-        let lists = self.tags.iter().filter_map(|tag| {
-            let list = tag.strip_prefix("catches(")?;
-            list.strip_suffix(')')
-        });
-        lists.flat_map(|list| list.split(',')).map(str::trim)
-    }
 }
 
 /// The tag that widens the limit for a step.

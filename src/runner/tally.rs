@@ -11,8 +11,10 @@ pub const ENOUGH: usize = 95;
 /// What became of all mutants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How many mutants there were.
+    /// How many mutants there were; faults that had no occasion are none.
     pub all: usize,
+    /// How many faults had no occasion.
+    pub no_occasion: usize,
     /// How many were caught.
     pub caught: usize,
     /// Those that survived, and why they may.
@@ -35,7 +37,6 @@ impl Tally {
         scenarios: &[String],
     ) -> Tally {
         let mut tally = Tally {
-            all: results.len(),
             left_out,
             ..Tally::default()
         };
@@ -43,6 +44,10 @@ impl Tally {
         for (trial, verdict) in results {
             let entry = known.iter().position(|entry| entry.is(trial));
             match verdict {
+                Verdict::NoOccasion => {
+                    tally.no_occasion += 1;
+                    continue;
+                }
                 Verdict::Caught(_) => {
                     tally.caught += 1;
                     continue;
@@ -58,14 +63,12 @@ impl Tally {
                 needed[entry] = true;
             }
         }
+        tally.all = results.len() - tally.no_occasion;
         for (entry, _) in known.iter().zip(needed).filter(|(_, needed)| !needed) {
             if !scenarios.contains(&entry.scenario) {
                 let what = (entry.to_string(), "there is no such scenario");
                 tally.stale.push(what);
-            } else if results
-                .iter()
-                .any(|(trial, _)| trial.id() == entry.scenario)
-            {
+            } else if results.iter().any(|(trial, _)| entry.could_be(trial)) {
                 let what = (entry.to_string(), "no mutant survives there");
                 tally.stale.push(what);
             }
@@ -110,7 +113,8 @@ mod tests {
     fn entry(scenario: &str, step: &str) -> Survivor {
         Survivor {
             scenario: scenario.into(),
-            step: step.into(),
+            what: step.into(),
+            is_fault: false,
             change: None,
             reason: "because".into(),
         }
@@ -148,6 +152,14 @@ mod tests {
         assert_eq!(stale("1.1"), (vec!["no mutant survives there"], Exit::Red));
         assert_eq!(stale("1.2"), (vec![], Exit::Green), "it was not run");
         assert_eq!(stale("9.9"), (vec!["there is no such scenario"], Exit::Red));
+    }
+
+    #[test]
+    fn a_fault_without_an_occasion_is_no_mutant() {
+        let verdicts = vec![caught(), Verdict::NoOccasion, Verdict::NoOccasion];
+        let tally = tally(verdicts, &[], &[]);
+        assert_eq!((tally.all, tally.caught, tally.no_occasion), (1, 1, 2));
+        assert_eq!((tally.percent(), tally.exit()), (100, Exit::Green));
     }
 
     #[test]

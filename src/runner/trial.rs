@@ -42,6 +42,8 @@ pub enum Verdict {
     Caught(String),
     /// It passed.
     Survived,
+    /// It passed, because nothing in it gave an occasion for the fault.
+    NoOccasion,
     /// It says nothing, for this reason.
     Void(String),
 }
@@ -81,10 +83,10 @@ impl Trial {
             _ => return Verdict::Void(error),
         };
         match (&self.wrong, &ended.failed_step) {
-            (Wrong::Fault(fault), _) if !is_committed(fault, folder) => {
-                let note = if is_red { &error } else { "it passed" };
-                Verdict::Void(format!("the fault was not committed; {note}"))
-            }
+            (Wrong::Fault(fault), _) if !is_committed(fault, folder) => match is_red {
+                true => Verdict::Void(format!("the fault was not committed; {error}")),
+                false => Verdict::NoOccasion,
+            },
             (Wrong::Expectation { line, .. }, Some(FailedStep { line: failed, .. }))
                 if is_red && failed == line =>
             {
@@ -191,8 +193,7 @@ pub(super) mod tests {
     fn a_fault_counts_only_when_it_is_committed() {
         let logs = tempfile::tempdir().unwrap();
         let judge = |outcome, line| trial(Some("slow")).judge(&ended(outcome, line), logs.path());
-        let passed = void("the fault was not committed; it passed");
-        assert_eq!(judge(None, None), passed);
+        assert_eq!(judge(None, None), Verdict::NoOccasion);
         let failed = void("the fault was not committed; failed: why");
         assert_eq!(judge(Some(Outcome::Failed), Some(4)), failed);
         std::fs::write(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::failure::Failure;
 use super::logs::Logs;
@@ -58,7 +58,10 @@ impl Executor {
 
     /// Begins a scenario; nothing of an earlier one is left.
     pub async fn initialize(&self, setup: InitializeParams) {
-        let mut stage = self.end_scenario().await;
+        let (mut stage, complaints) = self.end_scenario().await;
+        for complaint in complaints {
+            tracing::warn!("at the end of the scenario before: {complaint}");
+        }
         tracing::info!(
             "scenario '{}': role '{}' on platform '{}'",
             setup.scenario,
@@ -69,22 +72,37 @@ impl Executor {
     }
 
     /// Releases everything that the scenario holds.
-    pub async fn cleanup(&self) {
-        drop(self.end_scenario().await);
+    ///
+    /// # Errors
+    ///
+    /// What was not in order then, after everything is released.
+    pub async fn cleanup(&self) -> Result<(), String> {
+        let (_, complaints) = self.end_scenario().await;
+        for complaint in &complaints {
+            tracing::error!("{complaint}");
+        }
+        match complaints.is_empty() {
+            true => Ok(()),
+            false => Err(complaints.join("\n")),
+        }
     }
 
-    async fn end_scenario(&self) -> tokio::sync::MutexGuard<'_, Stage> {
+    async fn end_scenario(&self) -> (MutexGuard<'_, Stage>, Vec<String>) {
         self.scenario.send_modify(|count| *count += 1);
         let mut stage = self.stage.lock().await;
         stage.overdue = None;
+        let mut complaints = Vec::new();
         if let Some(worker) = stage.worker.take() {
-            stage.abandoned |= !worker.end(RELEASE_PATIENCE).await;
+            match worker.end(RELEASE_PATIENCE).await {
+                Some(found) => complaints = found,
+                None => stage.abandoned = true,
+            }
         }
         self.release_by_name();
         if !stage.abandoned {
             self.registry.forget();
         }
-        stage
+        (stage, complaints)
     }
 
     fn release_by_name(&self) {
@@ -246,7 +264,7 @@ mod tests {
             assert!(error(&result).contains("(limit 0.1 s)"), "{result:?}");
             let refused = executor.execute(params("the test passes")).await;
             assert!(error(&refused).contains("refused"), "{refused:?}");
-            executor.cleanup().await;
+            assert_eq!(executor.cleanup().await, Ok(()));
             assert!(executor.execute(params("the test passes")).await.success);
         });
     }
@@ -267,8 +285,9 @@ mod tests {
             let executor = executor(Duration::from_secs(30));
             let begun = Instant::now();
             let hanging = executor.execute(params("the test hangs for '3' seconds"));
-            let (hanging, ()) = tokio::join!(hanging, executor.cleanup());
+            let (hanging, ended) = tokio::join!(hanging, executor.cleanup());
             assert!(error(&hanging).contains("ended before"), "{hanging:?}");
+            assert_eq!(ended, Ok(()));
             assert!(begun.elapsed() < Duration::from_millis(2500));
             assert!(executor.execute(params("the test passes")).await.success);
         });
@@ -283,8 +302,9 @@ mod tests {
             let running = executor.execute(params("the test waits '300' ms"));
             let waiting = executor.execute(params(&step));
             // Its thread, and with it all that it executes, is gone when the scenario has ended.
-            let (_, waiting, ()) = tokio::join!(running, waiting, executor.cleanup());
+            let (_, waiting, ended) = tokio::join!(running, waiting, executor.cleanup());
             assert!(error(&waiting).contains("ended before"), "{waiting:?}");
+            assert_eq!(ended, Ok(()));
             assert!(!dropped.is_dropped(), "the step was executed");
         });
     }
@@ -299,7 +319,7 @@ mod tests {
             let left = executor.execute(params("the test waits '300' ms"));
             let left = tokio::time::timeout(Duration::from_millis(50), left).await;
             assert!(left.is_err(), "{left:?}");
-            executor.cleanup().await;
+            assert_eq!(executor.cleanup().await, Ok(()));
             assert!(dropped.is_dropped());
         });
     }

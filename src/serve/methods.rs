@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use jsonrpsee::core::RpcResult;
-use jsonrpsee::types::{ErrorObjectOwned, Params, error::INVALID_PARAMS_CODE};
+use jsonrpsee::types::{
+    ErrorObjectOwned, Params,
+    error::{INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE},
+};
 use jsonrpsee::{Methods, RpcModule};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -45,8 +48,10 @@ fn register(
     })?;
     module.register_async_method(method::CLEANUP, |params, executor, _| async move {
         no_params(&params)?;
-        executor.cleanup().await;
-        RpcResult::Ok(Value::Null)
+        match executor.cleanup().await {
+            Ok(()) => RpcResult::Ok(Value::Null),
+            Err(why) => Err(not_in_order(why)),
+        }
     })?;
     for name in LAST_METHODS {
         module.register_method::<RpcResult<Value>, _>(name, |params, _, _| {
@@ -70,6 +75,11 @@ fn no_params(params: &Params<'_>) -> RpcResult<()> {
             "params: expected none, found {other}"
         ))),
     }
+}
+
+/// Everything is released all the same.
+fn not_in_order(message: String) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(INTERNAL_ERROR_CODE, message, None::<()>)
 }
 
 fn invalid_params(message: String) -> ErrorObjectOwned {

@@ -74,7 +74,8 @@ pub fn run(options: &Options) -> ExitCode {
                 status_after(signal)
             }
         };
-        executor.cleanup().await;
+        // What is not in order is in the log.
+        let _ = executor.cleanup().await;
         ExitCode::from(status)
     })
 }

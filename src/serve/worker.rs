@@ -33,8 +33,8 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Worker {
     jobs: mpsc::Sender<Job>,
-    /// Resolves when the World is gone.
-    ended: oneshot::Receiver<()>,
+    /// Resolves when the World is gone, with what was not in order at its end.
+    ended: oneshot::Receiver<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -52,15 +52,16 @@ impl Worker {
     pub fn start(run: RunId, registry: Arc<Registry>) -> io::Result<Worker> {
         install_panic_hook();
         let (jobs, waiting) = mpsc::channel();
-        let (alive, ended) = oneshot::channel();
+        let (tell_end, ended) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
         std::thread::Builder::new()
             .name("world".into())
             .spawn(move || {
-                work(World::for_run(run, registry), &runtime, &waiting);
-                drop(alive);
+                let complaints = work(World::for_run(run, registry), &runtime, &waiting);
+                // Nobody waits any more for a World that was let go of.
+                let _ = tell_end.send(complaints);
             })?;
         Ok(Worker { jobs, ended })
     }
@@ -73,25 +74,38 @@ impl Worker {
         outcome
     }
 
-    /// Lets go of the World once its step is done; whether it was gone within `patience`.
-    pub async fn end(self, patience: Duration) -> bool {
+    /// Lets go of the World once its step is done. Yields what was not in order at its end, or
+    /// nothing if it was not gone within `patience`.
+    pub async fn end(self, patience: Duration) -> Option<Vec<String>> {
         drop(self.jobs);
-        tokio::time::timeout(patience, self.ended).await.is_ok()
+        let ended = tokio::time::timeout(patience, self.ended).await.ok()?;
+        Some(ended.unwrap_or_default())
     }
 }
 
-fn work(mut world: World, runtime: &tokio::runtime::Runtime, jobs: &mpsc::Receiver<Job>) {
+fn work(
+    mut world: World,
+    runtime: &tokio::runtime::Runtime,
+    jobs: &mpsc::Receiver<Job>,
+) -> Vec<String> {
     IN_STEP.set(true);
     for job in jobs {
         let outcome = runtime.block_on(execute(&mut world, job.params));
         // Nobody waits any more for a step that ran over its time.
         let _ = job.done.send(outcome);
     }
-    let released = std::panic::catch_unwind(AssertUnwindSafe(|| drop(world)));
-    if let Err(panic) = released {
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let complaints = world.end();
+        drop(world);
+        complaints
+    }));
+    ended.unwrap_or_else(|panic| {
         let message = panic_message(&*panic);
         tracing::error!("releasing the scenario's things panicked: {message}");
-    }
+        vec![format!(
+            "releasing the scenario's things panicked: {message}"
+        )]
+    })
 }
 
 async fn execute(world: &mut World, params: ExecuteStepParams) -> Outcome {
@@ -207,7 +221,7 @@ mod tests {
             let step = format!("the test holds thing '{}'", dropped.id());
             assert_eq!(worker.execute(params(&step)).await.unwrap().result, Ok(()));
             assert!(!dropped.is_dropped());
-            assert!(worker.end(Duration::from_secs(5)).await);
+            assert_eq!(worker.end(Duration::from_secs(5)).await, Some(Vec::new()));
             assert!(dropped.is_dropped());
         });
     }
@@ -217,7 +231,7 @@ mod tests {
         let worker = worker();
         let stuck = worker.execute(params("the test hangs for '3' seconds"));
         let begun = Instant::now();
-        assert!(!run(worker.end(Duration::from_millis(50))));
+        assert_eq!(run(worker.end(Duration::from_millis(50))), None);
         assert!(begun.elapsed() < Duration::from_secs(2));
         drop(stuck);
     }

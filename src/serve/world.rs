@@ -11,6 +11,7 @@ use super::attempt::Attempts;
 use super::benchmark::Benchmarks;
 use super::channels::calling::CallingEnd;
 use super::channels::serving::ServingEnd;
+use super::ends::audit::complaint;
 use super::ends::draining::Draining;
 use super::ends::reading::ReadingEnd;
 use super::ends::writing::WritingEnd;
@@ -201,8 +202,26 @@ impl World {
         &self.registry
     }
 
+    /// Ends the scenario: releases everything, and checks the buffers that it reads when nobody
+    /// here writes them any more. Yields what is not in order.
+    pub fn end(&mut self) -> Vec<String> {
+        self.release_all_but_readers();
+        let audits = self.readers.iter_mut().filter_map(|reading| {
+            let failure = reading.audit().err()?;
+            Some(complaint(reading.buffer(), &failure))
+        });
+        let complaints = audits.collect();
+        self.readers.clear();
+        complaints
+    }
+
     /// Releases everything, as if the scenario began anew.
     pub fn release(&mut self) {
+        self.release_all_but_readers();
+        self.readers.clear();
+    }
+
+    fn release_all_but_readers(&mut self) {
         self.strain = Strain::default();
         self.structures = Structures::default();
         self.clients.clear();
@@ -210,7 +229,6 @@ impl World {
         self.draining.clear();
         self.benchmarks = Benchmarks::default();
         self.writers.clear();
-        self.readers.clear();
     }
 }
 

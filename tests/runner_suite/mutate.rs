@@ -95,7 +95,8 @@ fn a_survivor_needs_a_reason_and_a_reason_a_survivor() {
 }
 
 #[test]
-fn a_fault_has_to_be_committed_and_noticed() {
+fn a_fault_has_to_be_noticed_where_it_is_committed() {
+    let project = scenario("", &["When the 'a' process works"]);
     for (fault, code, says) in [
         (
             "noticed",
@@ -107,36 +108,32 @@ fn a_fault_has_to_be_committed_and_noticed() {
             1,
             "survived  1.1 honest: with the fault unnoticed\n          without a reason",
         ),
-        (
-            "never-committed",
-            1,
-            "with the fault never-committed: the fault was not committed; it passed",
-        ),
+        ("never-committed", 4, "there is nothing to change"),
     ] {
-        let project = scenario(
-            &format!("@catches({fault})"),
-            &["When the 'a' process works"],
-        );
+        project.write("faults", &format!("{fault}\n"));
         project.run(&["mutate", "-v", "honest"]).assert(code, says);
     }
+    project.write("faults", "noticed\nnever-committed\n");
+    project
+        .run(&["mutate", "honest"])
+        .assert(0, "1 of 1 mutants caught");
 }
 
 #[test]
 fn faults_need_a_step_server_that_commits_them() {
-    let project = scenario("@catches(noticed)", &["When the 'a' process works"]);
-    let ran = project.run(&["mutate", "measures"]);
-    let why = "the platform measures has no step server with faults (`faulty`)";
-    ran.assert(
-        1,
-        &format!("void      1.1 measures: with the fault noticed: {why}"),
-    );
+    let project = scenario("", &["When the 'a' process works", BITES]);
+    project.write("faults", "noticed\n");
+    project
+        .run(&["mutate", "measures"])
+        .assert(0, "1 of 1 mutants caught");
     let text = fs::read_to_string(project.path("harmony.toml")).unwrap();
     project.write(
         "harmony.toml",
         &text.replace("faulty = [\"python3\"", "faulty = [\"./none\""),
     );
     let ran = project.run(&["mutate", "honest"]);
-    ran.assert(1, "/none does not exist; ./test.sh mutate builds it");
+    ran.assert(3, "/none --list-faults: No such file or directory");
+    ran.assert(3, "./test.sh mutate builds it");
 }
 
 #[test]

@@ -117,6 +117,7 @@ fn result(trial: &str, verdict: &Verdict) -> String {
     match verdict {
         Verdict::Caught(error) => format!("caught    {trial}: {error}"),
         Verdict::Survived => format!("survived  {trial}"),
+        Verdict::NoOccasion => format!("no chance {trial}"),
         Verdict::Void(why) => format!("void      {trial}: {why}"),
     }
 }
@@ -148,8 +149,8 @@ fn counts(tally: &Tally) -> String {
     let failing = failing.count();
     let mut counts = match (all, failing) {
         (0, 0) => {
-            let what = "there is nothing to change: no `Then` expects a value, and no tag \
-                        @catches names a fault";
+            let what = "there is nothing to change: no `Then` expects a value, and no step gives \
+                        occasion for a fault";
             what.to_owned()
         }
         (0, _) => "no mutants".to_owned(),
@@ -179,6 +180,7 @@ mod tests {
     fn tally() -> Tally {
         Tally {
             all: 40,
+            no_occasion: 3,
             caught: 37,
             survived: vec![("a".into(), None), ("b".into(), Some("because".into()))],
             void: vec![("c".into(), "no fault".into())],

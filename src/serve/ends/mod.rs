@@ -8,6 +8,7 @@
 //! Reader and writer themselves are the library's own; where faults are built in, they are such as
 //! commit them.
 
+pub mod audit;
 pub mod background;
 pub mod draining;
 pub mod filling;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::audit::audit;
 use super::history::{History, ReadFrame};
 use super::waiting::{ReadTimes, WaitingRead};
 use super::{Frame, Reader};
@@ -30,6 +31,18 @@ pub struct ReadingEnd {
     seen_metadata: Option<Vec<u8>>,
     /// The pause after each frame that a step has asked for.
     pub(super) pace: Option<Duration>,
+    /// What the reader has found wrong with the buffer.
+    flaw: Flaw,
+}
+
+/// How far a buffer can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flaw {
+    None,
+    /// The frames' numbers are wrong.
+    Numbers,
+    /// Nothing can be said of it.
+    Corrupt,
 }
 
 #[derive(Debug)]
@@ -53,6 +66,7 @@ impl ReadingEnd {
             history: History::default(),
             seen_metadata: None,
             pace: None,
+            flaw: Flaw::None,
         }
     }
 
@@ -243,6 +257,21 @@ impl ReadingEnd {
         }
     }
 
+    /// Checks that everything in the buffer is accounted for, unless it is known to be broken. The
+    /// frame last read is given back first.
+    ///
+    /// # Errors
+    ///
+    /// A failure that says what is wrong.
+    pub fn audit(&mut self) -> StepOutcome {
+        self.held = None;
+        match (&mut self.state, self.flaw) {
+            (State::Ready(reader), Flaw::None) => audit(reader, true),
+            (State::Ready(reader), Flaw::Numbers) => audit(reader, false),
+            _ => Ok(()),
+        }
+    }
+
     /// Remembers the metadata that is there; a copy.
     ///
     /// # Errors
@@ -291,7 +320,9 @@ impl ReadingEnd {
             Ok(Some(frame)) => self.history.note_frame(frame.sequence(), begun.elapsed()),
             Ok(None) => {}
             Err(Error::WriterDead { .. }) => self.history.note_writer_left(),
+            Err(Error::Corrupt { .. }) => self.flaw = Flaw::Corrupt,
             Err(error @ Error::Sequence { .. }) => {
+                self.flaw = Flaw::Numbers;
                 tracing::error!("{error}");
                 self.history.note_sequence_error(error.to_string());
             }

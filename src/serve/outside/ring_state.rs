@@ -113,6 +113,8 @@ pub struct Unread {
     pub frames: Vec<UnreadFrame>,
     /// How often the rest of the ring is skipped.
     pub wraps: u64,
+    /// Bytes that are skipped then.
+    pub skipped: u64,
 }
 
 impl Unread {
@@ -158,6 +160,7 @@ impl Unread {
         };
         if header == RawHeader::WRAP {
             self.wraps += 1;
+            self.skipped += to_end;
             return Ok(0);
         }
         if header.size == 0 || header.size > to_end - HEADER {
@@ -169,6 +172,12 @@ impl Unread {
         let offset = position;
         self.frames.push(UnreadFrame { offset, header });
         Ok((position + HEADER + header.size) % size)
+    }
+
+    /// How many bytes of the ring they take, with what is skipped.
+    pub fn bytes(&self) -> u64 {
+        let frames = self.frames.iter().map(|frame| HEADER + frame.header.size);
+        frames.sum::<u64>() + self.skipped
     }
 
     /// The first frame.
@@ -188,7 +197,16 @@ impl Unread {
     /// A failure that names the first number that does not.
     pub fn expect_sequence_up_to(&self, last: u64) -> StepOutcome {
         let count = self.frames.len() as u64;
-        for (frame, expected) in self.frames.iter().zip((last + 1).saturating_sub(count)..) {
+        self.expect_sequence_from((last + 1).saturating_sub(count))
+    }
+
+    /// Checks that the frames' numbers follow each other, the first one being `first`.
+    ///
+    /// # Errors
+    ///
+    /// A failure that names the first number that does not.
+    pub fn expect_sequence_from(&self, first: u64) -> StepOutcome {
+        for (frame, expected) in self.frames.iter().zip(first..) {
             let what = format!("sequence number of the unread frame at {}", frame.offset);
             expect_equal(&what, expected, frame.header.sequence)?;
         }
