@@ -11,12 +11,11 @@ use super::attempt::Attempts;
 use super::benchmark::Benchmarks;
 use super::channels::calling::CallingEnd;
 use super::channels::serving::ServingEnd;
-use super::ends::audit::complaint;
 use super::ends::draining::Draining;
 use super::ends::reading::ReadingEnd;
 use super::ends::writing::WritingEnd;
 use super::ends::{Reader, Writer};
-use super::failure::Failure;
+use super::failure::{Failure, StepOutcome};
 use super::findings::Findings;
 use super::held::Held;
 use super::naming::RunId;
@@ -202,15 +201,24 @@ impl World {
         &self.registry
     }
 
-    /// Ends the scenario: releases everything, and checks the buffers that it reads when nobody
-    /// here writes them any more. Yields what is not in order.
+    /// Ends the scenario: checks the buffers that it writes and reads, the latter when nobody here
+    /// writes them any more, and releases everything. Yields what is not in order.
     pub fn end(&mut self) -> Vec<String> {
+        let told = |buffer: &BufferName, found: StepOutcome| {
+            let failure = found.err()?;
+            Some(format!(
+                "the account of buffer '{buffer}' is not in order: {failure}"
+            ))
+        };
+        let written = self.writers.iter_mut();
+        let written = written.filter_map(|writing| told(writing.buffer(), writing.audit()));
+        let mut complaints: Vec<String> = written.collect();
         self.release_all_but_readers();
-        let audits = self.readers.iter_mut().filter_map(|reading| {
-            let failure = reading.audit().err()?;
-            Some(complaint(reading.buffer(), &failure))
+        let read = self.readers.iter_mut().filter_map(|reading| {
+            let found = reading.audit();
+            told(reading.buffer(), found)
         });
-        let complaints = audits.collect();
+        complaints.extend(read);
         self.readers.clear();
         complaints
     }

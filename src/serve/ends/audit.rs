@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Reader;
+use super::{Reader, Writer};
 use crate::serve::death::is_alive;
-use crate::serve::failure::{Failure, StepOutcome, expect_equal};
+use crate::serve::failure::{StepOutcome, expect_equal};
 use crate::serve::outside::ring_state::{RingState, Unread};
 use crate::serve::outside::segment::{Field, RawSegment};
 
@@ -58,17 +58,36 @@ fn balance(reader: &mut Reader, numbers: bool, raw: &RawSegment) -> StepOutcome 
     }
 }
 
-/// What an audit of the buffer of this name found.
-pub fn complaint(buffer: &impl std::fmt::Display, failure: &Failure) -> String {
-    format!("the account of buffer '{buffer}' is not in order: {failure}")
+/// Checks the account of a buffer whose reader has died before it read anything, as seen by the
+/// writer: every frame that it wrote is there, with its number and its post, and nothing else is in
+/// use. A living reader looks for itself.
+///
+/// # Errors
+///
+/// A failure that says what is wrong.
+pub fn audit_orphan(writer: &Writer) -> StepOutcome {
+    let Ok(raw) = RawSegment::open(writer.name()) else {
+        return Ok(());
+    };
+    let state = RingState::of(&raw)?;
+    let is_own = raw.get(Field::WriterPid)? == u64::from(std::process::id());
+    if !is_own || is_alive(raw.get(Field::ReaderPid)?) || state.read_count > 0 {
+        return Ok(());
+    }
+    let unread = Unread::walk(&raw)?;
+    let frames = unread.frames.len() as u64;
+    expect_equal("frames in the ring", writer.next_sequence() - 1, frames)?;
+    expect_equal("posts for them", frames, raw.data_posts()?.into())?;
+    state.expect_used(unread.bytes())?;
+    unread.expect_sequence_from(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::serve::death::ended_pid;
-    use crate::serve::outside::segment::HEADER;
-    use crate::{BufferConfig, BufferName, Writer};
+    use crate::serve::outside::segment::{HEADER, RawHeader};
+    use crate::{BufferConfig, BufferName};
 
     /// Three frames, the second of which stands behind a skipped end; the first was read.
     fn ring(test: &str) -> (Reader, Writer, RawSegment) {
@@ -143,6 +162,41 @@ mod tests {
         let told = wrong(&mut reader);
         assert!(told.contains("expected 3, found 4"), "{told}");
         assert_eq!(audit(&mut reader, false), Ok(()));
+    }
+
+    #[test]
+    fn a_writer_looks_at_what_a_dead_reader_cannot() {
+        let name = format!("serve-audit-orphan-{}", std::process::id());
+        let name = BufferName::new(name).unwrap();
+        let reader = Reader::create(&name, &BufferConfig::new(64, 1024)).unwrap();
+        let mut writer = crate::serve::ends::Writer::connect(&name, Duration::ZERO).unwrap();
+        writer.write(&[1; 600]).unwrap();
+        let raw = RawSegment::open(&name).unwrap();
+        let (own, free) = (
+            raw.get(Field::ReaderPid).unwrap(),
+            raw.get(Field::PayloadFreeBytes).unwrap(),
+        );
+        raw.set_data_posts(2).unwrap();
+        assert_eq!(audit_orphan(&writer), Ok(()), "its reader lives");
+        let dead = ended_pid().unwrap().into();
+        raw.set(Field::ReaderPid, dead).unwrap();
+        assert!(audit_orphan(&writer).is_err(), "a post too many");
+        raw.set_data_posts(1).unwrap();
+        assert_eq!(audit_orphan(&writer), Ok(()));
+        raw.set(Field::PayloadFreeBytes, free - 1).unwrap();
+        assert!(audit_orphan(&writer).is_err(), "a byte too few");
+        raw.set(Field::PayloadFreeBytes, free).unwrap();
+        let header = raw.header_at(0).unwrap();
+        let renumbered = RawHeader {
+            sequence: 2,
+            ..header
+        };
+        raw.put_header(0, renumbered).unwrap();
+        assert!(audit_orphan(&writer).is_err(), "a number left out");
+        raw.put_header(0, header).unwrap();
+        raw.set(Field::ReaderPid, own).unwrap();
+        drop(reader);
+        assert_eq!(audit_orphan(&writer), Ok(()), "the buffer is gone");
     }
 
     #[test]

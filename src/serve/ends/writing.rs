@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Writer;
+use super::audit::audit_orphan;
 use super::background::{Background, Job, Progress};
 use super::lending::OpenLoan;
 use super::occupation::{Occupation, WaitingFrame};
@@ -58,6 +59,18 @@ impl WritingEnd {
         match &mut self.occupation {
             Occupation::Ready(writer) => Ok(writer),
             _ => Err(Failure::new(what)),
+        }
+    }
+
+    /// Checks what it wrote for a reader that has died before it read anything.
+    ///
+    /// # Errors
+    ///
+    /// A failure that says what is wrong.
+    pub fn audit(&self) -> StepOutcome {
+        match &self.occupation {
+            Occupation::Ready(writer) => audit_orphan(writer),
+            _ => Ok(()),
         }
     }
 
