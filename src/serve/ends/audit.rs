@@ -71,7 +71,9 @@ pub fn audit_orphan(writer: &Writer) -> StepOutcome {
     };
     let state = RingState::of(&raw)?;
     let is_own = raw.get(Field::WriterPid)? == u64::from(std::process::id());
-    if !is_own || is_alive(raw.get(Field::ReaderPid)?) || state.read_count > 0 {
+    let reader = raw.get(Field::ReaderPid)?;
+    // 0: it is closing.
+    if !is_own || reader == 0 || is_alive(reader) || state.read_count > 0 {
         return Ok(());
     }
     let unread = Unread::walk(&raw)?;
@@ -185,6 +187,9 @@ mod tests {
         assert_eq!(audit_orphan(&writer), Ok(()));
         raw.set(Field::PayloadFreeBytes, free - 1).unwrap();
         assert!(audit_orphan(&writer).is_err(), "a byte too few");
+        raw.set(Field::ReaderPid, 0).unwrap();
+        assert_eq!(audit_orphan(&writer), Ok(()), "its reader is closing");
+        raw.set(Field::ReaderPid, dead).unwrap();
         raw.set(Field::PayloadFreeBytes, free).unwrap();
         let header = raw.header_at(0).unwrap();
         let renumbered = RawHeader {
