@@ -19,9 +19,6 @@ use crate::{BufferConfig, Error};
 /// How long an attempt may take that waits for nothing.
 const AT_ONCE: Duration = Duration::from_millis(200);
 
-/// Size of the frames that are written at high speed, in bytes.
-const FAST_FRAME: usize = 128;
-
 /// Size of metadata whose step gives none.
 const SOME_METADATA: usize = 100;
 
@@ -228,59 +225,6 @@ pub fn expect_frame_too_large(world: &mut World) -> StepOutcome {
 }
 
 #[when(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?writes continuously at high speed$"
-)]
-fn writes_continuously_at_high_speed(world: &mut World, role: String) -> StepOutcome {
-    let writing = world.writers.find(&role, None)?;
-    writing.write_endlessly(FAST_FRAME)
-}
-
-#[when(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?reads with '(\d+)' ms delay per frame$"
-)]
-fn reads_with_delay(world: &mut World, role: String, milliseconds: u64) -> StepOutcome {
-    let pace = Duration::from_millis(milliseconds);
-    world.readers.find(&role, None)?.set_pace(pace);
-    Ok(())
-}
-
-#[when(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?the test runs for '(\d+)' frames$"
-)]
-fn the_test_runs_for_frames(world: &mut World, role: String, count: usize) -> StepOutcome {
-    world.readers.find(&role, None)?.read_at_pace(count)
-}
-
-#[then(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should receive all frames without loss$"
-)]
-fn should_receive_all_frames(world: &mut World, role: String) -> StepOutcome {
-    let history = world.readers.find(&role, None)?.history();
-    history.expect_sequential(Some(1))?;
-    history.expect_no_sequence_errors()?;
-    history.expect_intact()
-}
-
-#[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should block appropriately$")]
-fn should_block_appropriately(world: &mut World, role: String) -> StepOutcome {
-    world.writers.find(&role, None)?.progress()?.expect_paced()
-}
-
-#[then(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?flow control should work correctly$"
-)]
-fn flow_control_should_work(world: &mut World, role: String) -> StepOutcome {
-    let state = RingState::of(&world.segment_in_use(&role)?)?;
-    if let Ok(reading) = world.readers.find(&role, None) {
-        reading.history().expect_no_sequence_errors()?;
-        return state.expect_within_bounds(reading.last()?.data.len() as u64);
-    }
-    let progress = world.writers.find(&role, None)?.progress()?;
-    progress.expect_no_failure()?;
-    state.expect_within_bounds(progress.size as u64)
-}
-
-#[when(
     regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?writes frame with exact size '(\d+)'$"
 )]
 fn writes_frame_with_exact_size(world: &mut World, role: String, size: usize) -> StepOutcome {
@@ -394,37 +338,6 @@ fn all_sequence_numbers_should_be_correct(world: &mut World, role: String) -> St
     let history = world.readers.find(&role, None)?.history();
     history.expect_sequential(Some(1))?;
     history.expect_no_sequence_errors()
-}
-
-/// What this process can tell: as the reader, as the writer, or as both.
-#[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?no frames should be lost$")]
-fn no_frames_should_be_lost(world: &mut World, role: String) -> StepOutcome {
-    let raw = world.segment_in_use(&role)?;
-    if let Ok(writing) = world.writers.find(&role, None) {
-        let written = writing.count_written()?;
-        let unread = Unread::walk(&raw)?;
-        unread.expect_sequence_up_to(written)?;
-        tracing::info!("{written} frames written, {} unread", unread.frames.len());
-        if written == 0 {
-            return Err(Failure::new(
-                "expected frames to have been written, found none",
-            ));
-        }
-    }
-    let Ok(reading) = world.readers.find(&role, None) else {
-        return Ok(());
-    };
-    reading.history().expect_sequential(Some(1))?;
-    reading.history().expect_no_sequence_errors()?;
-    let next = reading.history().last()? + 1;
-    match Unread::first_in(&raw)? {
-        None => Ok(()),
-        Some(frame) if reading.history().has_ended() => Err(Failure::new(format!(
-            "expected an empty ring, found a frame with sequence {}",
-            frame.header.sequence
-        ))),
-        Some(frame) => expect_equal("next sequence number", next, frame.header.sequence),
-    }
 }
 
 #[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?no deadlocks should occur$")]
