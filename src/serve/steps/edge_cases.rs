@@ -377,8 +377,7 @@ fn attempts_to_connect_to_nothing(world: &mut World, role: String, buffer: Strin
     let name = world.buffer_name(&buffer)?;
     let there = BufferFiles::of(&name).existing().len();
     expect_equal("files of the buffer", 0, there)?;
-    attempt_to_connect(world, &role, &buffer);
-    Ok(())
+    attempt_to_connect(world, &role, &buffer)
 }
 
 #[then(regex = r"^the connection should fail with appropriate error$")]
@@ -399,11 +398,13 @@ fn the_connection_should_fail(world: &mut World) -> StepOutcome {
 
 #[then(regex = r"^error should indicate no shared memory found$")]
 fn error_should_indicate_no_shared_memory(world: &mut World) -> StepOutcome {
+    let attempt = world.attempts.last(Operation::Connect)?;
     let error = world.attempts.error(Operation::Connect)?;
     let Error::BufferNotFound { name, .. } = error else {
         return Err(another_error("BufferNotFound", error));
     };
-    let told = format!("buffer '{name}' does not exist");
+    attempt.expect_told_buffer(name)?;
+    let told = format!("buffer '{}' does not exist", attempt.buffer()?);
     match error.to_string().starts_with(&told) {
         true => Ok(()),
         false => Err(Failure::new(format!(
