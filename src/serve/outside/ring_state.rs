@@ -59,6 +59,17 @@ impl RingState {
         self.size - self.write_pos % self.size
     }
 
+    /// Bytes that a frame of `size` bytes takes where the writer stands: with its header, and with
+    /// those up to the end if they are too few for it.
+    pub fn needed_for(&self, size: u64) -> u64 {
+        let (to_end, total) = (self.to_end(), HEADER + size);
+        if to_end >= total {
+            total
+        } else {
+            to_end + total
+        }
+    }
+
     /// Compares the number of bytes that are written and not given back.
     ///
     /// # Errors
@@ -290,6 +301,16 @@ mod tests {
             read_count: 0,
         };
         state.expect_within_bounds(112).unwrap();
+        assert_eq!(
+            (state.needed_for(1008), state.needed_for(1009)),
+            (1024, 2049)
+        );
+        let write_pos = 1000;
+        let near_the_end = RingState { write_pos, ..state };
+        assert_eq!(
+            (near_the_end.needed_for(8), near_the_end.needed_for(9)),
+            (24, 49)
+        );
         assert!(state.expect_within_bounds(113).is_err());
         let free = 1025;
         assert!(RingState { free, ..state }.expect_within_bounds(1).is_err());

@@ -215,11 +215,22 @@ fn should_receive_frame_too_large(world: &mut World) -> StepOutcome {
     expect_frame_too_large(world)
 }
 
-/// Checks that a frame was refused because no wait makes room for it.
+/// Checks that a frame was refused because no wait makes room for it, with the right numbers.
 pub fn expect_frame_too_large(world: &mut World) -> StepOutcome {
+    let ring = RingState::of(&world.segment_in_use("")?)?;
     let attempt = world.attempts.last(Operation::Write)?;
     match world.attempts.error(Operation::Write)? {
-        Error::FrameTooLarge { size, .. } => attempt.expect_told_size(*size),
+        Error::FrameTooLarge {
+            size,
+            needed,
+            capacity,
+            ..
+        } => {
+            attempt.expect_told_size(*size)?;
+            let needs = ring.needed_for(*size);
+            expect_equal("bytes needed, told by the error", needs, *needed)?;
+            expect_equal("size of the ring, told by the error", ring.size, *capacity)
+        }
         other => Err(another_error("FrameTooLarge", other)),
     }
 }

@@ -7,7 +7,6 @@ use cucumber::{then, when};
 use crate::serve::ends::told::{tell_pace, told_pace};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::ring_state::{RingState, Unread};
-use crate::serve::outside::segment::HEADER;
 use crate::serve::pattern;
 use crate::serve::world::World;
 
@@ -100,18 +99,13 @@ fn should_block_when_buffer_full(world: &mut World, role: String) -> StepOutcome
     writing.await_full()?;
     let progress = writing.progress()?;
     progress.expect_paced(pace)?;
-    let total = HEADER + progress.size as u64;
     let state = RingState::now(writing.buffer())?;
-    let skipped = match state.to_end() {
-        to_end if to_end >= total => 0,
-        to_end => to_end,
-    };
-    if state.free < skipped + total {
+    let needed = state.needed_for(progress.size as u64);
+    if state.free < needed {
         return Ok(());
     }
     Err(Failure::new(format!(
-        "expected less than {} free bytes, found {}",
-        skipped + total,
+        "expected less than {needed} free bytes, found {}",
         state.free
     )))
 }
