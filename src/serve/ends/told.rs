@@ -19,12 +19,9 @@ pub fn tell_pace(context: &mut StringMap, pace: Duration) {
 ///
 /// If it has told something else.
 pub fn told_pace(context: &StringMap) -> Result<Option<Duration>, Failure> {
-    Ok(number(context, PACE)?.map(Duration::from_millis))
-}
-
-fn number(context: &StringMap, key: &str) -> Result<Option<u64>, Failure> {
-    let parsed = context.get(key).map(|told| told.parse()).transpose();
-    parsed.map_err(|error| Failure::from(error).while_doing(key))
+    let parsed = context.get(PACE).map(|told| told.parse()).transpose();
+    let told = parsed.map_err(|error| Failure::from(error).while_doing(PACE))?;
+    Ok(told.map(Duration::from_millis))
 }
 
 #[cfg(test)]

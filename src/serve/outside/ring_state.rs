@@ -145,21 +145,6 @@ impl Unread {
         Ok(unread)
     }
 
-    /// The next frame to be read, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// If a header does not fit.
-    pub fn first_in(raw: &RawSegment) -> Result<Option<UnreadFrame>, Failure> {
-        let state = RingState::of(raw)?;
-        let mut unread = Unread::default();
-        let mut position = state.read_pos % state.size;
-        for _ in 0..state.unread().min(2) {
-            position = unread.step(raw, state.size, position)?;
-        }
-        Ok(unread.frames.first().copied())
-    }
-
     /// Takes in the entry at `position`; where the next one stands.
     fn step(&mut self, raw: &RawSegment, size: u64, position: u64) -> Result<u64, Failure> {
         let to_end = size - position;
@@ -199,7 +184,16 @@ impl Unread {
     /// A failure that names the first number that does not.
     pub fn expect_sequence_up_to(&self, last: u64) -> StepOutcome {
         let count = self.frames.len() as u64;
-        for (frame, expected) in self.frames.iter().zip((last + 1).saturating_sub(count)..) {
+        self.expect_sequence_from((last + 1).saturating_sub(count))
+    }
+
+    /// Checks that the frames' numbers follow each other, the first one being `first`.
+    ///
+    /// # Errors
+    ///
+    /// A failure that names the first number that does not.
+    pub fn expect_sequence_from(&self, first: u64) -> StepOutcome {
+        for (frame, expected) in self.frames.iter().zip(first..) {
             let what = format!("sequence number of the unread frame at {}", frame.offset);
             expect_equal(&what, expected, frame.header.sequence)?;
         }
@@ -249,8 +243,9 @@ mod tests {
         let unread = Unread::walk(&raw).unwrap();
         assert_eq!(unread.wraps, 1);
         assert_eq!(frames(&unread).last(), Some(&(0, 200, 5)));
-        assert_eq!(Unread::first_in(&raw).unwrap(), unread.first().ok());
         unread.expect_sequence_up_to(5).unwrap();
+        unread.expect_sequence_from(2).unwrap();
+        assert!(unread.expect_sequence_from(1).is_err());
         assert!(unread.expect_sequence_up_to(6).is_err());
         assert!(unread.expect_sequence_up_to(1).is_err());
     }
