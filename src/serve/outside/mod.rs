@@ -2,7 +2,8 @@
 //!
 //! [`files`] is where the parts of a buffer are, [`segment`] the bytes in them, [`semaphore`] one
 //! file by itself. On these stand [`ring_state`], the ring's account and what is in it unread;
-//! [`written`], a frame that has to be there; and [`observing`], what single operations change.
+//! [`written`], a frame that has to be there; [`space`], memory that has to go back; and
+//! [`observing`], what single operations change.
 //! [`mapping`] is where a file is in this process's memory, [`name_rules`] what operating systems
 //! object to in names.
 //!
@@ -21,5 +22,6 @@ pub mod relic;
 pub mod ring_state;
 pub mod segment;
 pub mod semaphore;
+pub mod space;
 pub mod trial;
 pub mod written;

@@ -124,6 +124,8 @@ pub struct Unread {
     pub frames: Vec<UnreadFrame>,
     /// How often the rest of the ring is skipped.
     pub wraps: u64,
+    /// Bytes of the frames, with their headers, and of what is skipped.
+    pub bytes: u64,
 }
 
 impl Unread {
@@ -154,6 +156,7 @@ impl Unread {
         };
         if header == RawHeader::WRAP {
             self.wraps += 1;
+            self.bytes += to_end;
             return Ok(0);
         }
         if header.size == 0 || header.size > to_end - HEADER {
@@ -164,6 +167,7 @@ impl Unread {
         }
         let offset = position;
         self.frames.push(UnreadFrame { offset, header });
+        self.bytes += HEADER + header.size;
         Ok((position + HEADER + header.size) % size)
     }
 
@@ -238,10 +242,10 @@ mod tests {
             frames(&unread),
             [(400, 284, 2), (700, 184, 3), (900, 92, 4)]
         );
-        assert_eq!(unread.wraps, 0);
+        assert_eq!((unread.wraps, unread.bytes), (0, 300 + 200 + 108));
         writer.write(&[1; 200]).unwrap();
         let unread = Unread::walk(&raw).unwrap();
-        assert_eq!(unread.wraps, 1);
+        assert_eq!((unread.wraps, unread.bytes), (1, 624 + 216));
         assert_eq!(frames(&unread).last(), Some(&(0, 200, 5)));
         unread.expect_sequence_up_to(5).unwrap();
         unread.expect_sequence_from(2).unwrap();
