@@ -83,25 +83,35 @@ impl Census {
         changes
     }
 
+    /// Counts until nothing is left behind since `before`, or patience ends; the last count.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, where it does not tell.
+    pub fn settled(before: &Census, mark: &str) -> io::Result<Census> {
+        let begun = Instant::now();
+        loop {
+            let now = Census::take(mark)?;
+            if now.changes_since(before).is_empty() || begun.elapsed() > PATIENCE {
+                return Ok(now);
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
     /// Counts until nothing was left behind since `before`; the last count.
     ///
     /// # Errors
     ///
     /// A failure that lists what is still there after some patience.
     pub fn expect_nothing_left(before: &Census, mark: &str) -> Result<Census, Failure> {
-        let begun = Instant::now();
-        loop {
-            let now = Census::take(mark)?;
-            let changes = now.changes_since(before);
-            if changes.is_empty() {
-                return Ok(now);
-            }
-            if begun.elapsed() > PATIENCE {
-                let changes = changes.join("; ");
-                return Err(Failure::new(format!("left behind: {changes}")));
-            }
-            std::thread::sleep(TICK);
+        let now = Self::settled(before, mark)?;
+        let changes = now.changes_since(before);
+        if changes.is_empty() {
+            return Ok(now);
         }
+        let changes = changes.join("; ");
+        Err(Failure::new(format!("left behind: {changes}")))
     }
 }
 
