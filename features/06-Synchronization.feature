@@ -32,7 +32,8 @@ Feature: Synchronization
     And data integrity should be maintained
 
   Scenario: 6.3 - Slow Reader Flow Control
-    A writer of the same speed as the memory, a reader of ten frames a second: the writer waits.
+    A writer of the same speed as the memory, a reader of ten frames a second: the writer waits, and
+    the frame after the last one read is the next one.
 
     Given the 'reader' process creates buffer 'test-slow-reader' with metadata size '0' and payload size '51200'
     When the 'writer' process connects to buffer 'test-slow-reader'
@@ -42,6 +43,8 @@ Feature: Synchronization
     And the 'writer' process should block when buffer full
     And no frames should be lost
     And flow control should work correctly
+    And the 'reader' process should read frame with sequence '21'
+    And the 'reader' process should validate frame data
 
   Scenario: 6.4 - Semaphore Signal Ordering
     Two frames, two posts, two reads.

@@ -10,8 +10,10 @@ Feature: Protocol compliance
 
   Scenario: 12.1 - Protocol Compliance OIEB
     Every write and every read, with all fields of the control block looked at from outside before
-    and after it. A frame's size is that of its header and its data. Blocks begin at multiples of 64
-    bytes and have such sizes; positions inside the ring follow from the frames alone.
+    and after it. A frame's size is that of its header and its data, and of the end of the ring where
+    it skips that; what is skipped counts like a frame. Among the frames are one that fills its ring,
+    one that ends where the ring does and one that skips the end. Blocks begin at multiples of 64 bytes
+    and have such sizes, whatever was asked for; positions inside the ring follow from the frames alone.
 
     Given the 'reader' process creates buffer 'test-oieb-compliance' with default config
     When the 'writer' process connects to buffer 'test-oieb-compliance'
@@ -32,7 +34,8 @@ Feature: Protocol compliance
   Scenario: 12.2 - Memory Alignment Verification
     Where the system has mapped the segment, and what follows from that for its parts: each number of
     the control block stands at a multiple of its own size. Frames stand where the one before them
-    ended, at odd positions too, and are whole all the same.
+    ended, at odd positions too, and are whole all the same. Sizes that are no multiples of 64 are
+    rounded up, and all of what that makes can be used.
 
     Given the 'reader' process creates buffer 'test-alignment' with default config
     Then the 'reader' process should verify OIEB starts at 64-byte aligned address
@@ -41,6 +44,7 @@ Feature: Protocol compliance
     When the 'writer' process connects to buffer 'test-alignment'
     And writes various sized frames
     Then the 'writer' process should verify all data access respects alignment
+    When the 'reader' process performs multiple read operations
 
   @separate-processes
   Scenario: 12.3 - Lock File Semantics

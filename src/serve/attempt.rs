@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::failure::{Failure, StepOutcome, expect_equal};
-use crate::Error;
+use crate::{BufferName, Error};
 
 /// What was attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Attempt {
     pub took: Duration,
     /// Number of bytes that it was about, where that matters.
     pub size: Option<usize>,
+    /// The buffer that it was about, where that matters.
+    buffer: Option<BufferName>,
 }
 
 impl Attempt {
@@ -54,6 +56,26 @@ impl Attempt {
             Failure::new("expected an attempt with a number of bytes, found one without")
         })?;
         expect_equal("size told by the error", asked as u64, told)
+    }
+
+    /// The buffer that the attempt was about.
+    ///
+    /// # Errors
+    ///
+    /// If it was about none.
+    pub fn buffer(&self) -> Result<&BufferName, Failure> {
+        let none = || Failure::new("expected an attempt at a buffer, found one without");
+        self.buffer.as_ref().ok_or_else(none)
+    }
+
+    /// Compares the name that an error tells with that of the buffer that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// A failure with both names, or if the attempt was not about a buffer.
+    pub fn expect_told_buffer(&self, told: &str) -> StepOutcome {
+        let what = "buffer told by the error";
+        expect_equal(what, self.buffer()?.as_str(), told)
     }
 }
 
@@ -78,8 +100,28 @@ impl Attempts {
             None => tracing::info!("{words} succeeded after {took:?}"),
             Some(error) => tracing::info!("{words} failed after {took:?}: {error}"),
         }
-        let size = None;
-        self.0.push((operation, Attempt { error, took, size }));
+        let attempt = Attempt {
+            error,
+            took,
+            size: None,
+            buffer: None,
+        };
+        self.0.push((operation, attempt));
+        yielded
+    }
+
+    /// As [`note`](Self::note), of an attempt that is about a buffer.
+    pub fn note_about<T>(
+        &mut self,
+        buffer: BufferName,
+        operation: Operation,
+        took: Duration,
+        result: Result<T, Error>,
+    ) -> Option<T> {
+        let yielded = self.note(operation, took, result);
+        if let Some((_, attempt)) = self.0.last_mut() {
+            attempt.buffer = Some(buffer);
+        }
         yielded
     }
 
@@ -209,6 +251,12 @@ mod tests {
         let attempt = attempts.last(Operation::Write).unwrap();
         assert_eq!(attempt.expect_told_size(7), Ok(()));
         assert!(attempt.expect_told_size(8).is_err());
+        assert!(attempt.expect_told_buffer("b").is_err());
+        let buffer = BufferName::new("b").unwrap();
+        attempts.note_about(buffer, Operation::Connect, Duration::ZERO, refuse());
+        let attempt = attempts.last(Operation::Connect).unwrap();
+        assert_eq!(attempt.expect_told_buffer("b"), Ok(()));
+        assert!(attempt.expect_told_buffer("c").is_err());
         attempts.make(Operation::Write, refuse);
         let attempt = attempts.last(Operation::Write).unwrap();
         assert!(attempt.expect_told_size(7).is_err());

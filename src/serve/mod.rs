@@ -8,8 +8,9 @@
 //!
 //! What they hold is [`held`] by the role and the name that their texts say, and noted in the
 //! [`registry`] under the [`naming`] of the run. What a step attempts and a later one judges is kept
-//! in [`attempt`], what steps find out otherwise in [`findings`]; test data are a [`pattern`]. A
-//! process that no step names runs an [`errand`].
+//! in [`attempt`], what steps find out otherwise in [`findings`]; test data are a [`pattern`]. What
+//! comes about by itself is waited for with `patience`. A process that no step names runs an
+//! [`errand`].
 //!
 //! What steps do is in rooms:
 //!
@@ -41,6 +42,7 @@ pub mod logs;
 pub mod methods;
 pub mod naming;
 pub mod outside;
+mod patience;
 pub mod pattern;
 pub mod registry;
 pub mod rivals;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::correspondence::Correspondence;
 use super::drafting::{Cost, Draft, SentDraft};
 use super::ended_wait::{EndedWait, is_server_death};
-use super::patience::eventually;
 use crate::duplex::{ChannelName, ClientOptions, DuplexClient, DuplexError};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::faults::{Fault, strikes};
+use crate::serve::patience::eventually;
 use crate::serve::pattern;
 
 /// How long a step waits for one response.

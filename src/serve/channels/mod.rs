@@ -6,7 +6,7 @@
 //!
 //! [`calling`] is the client's side. What it sent and received is a `correspondence`, a request
 //! that is written in place a `drafting`, and a wait for responses that is over an
-//! `ended_wait`. `patience` waits for what comes about by itself.
+//! `ended_wait`.
 
 pub mod calling;
 mod correspondence;
@@ -15,5 +15,4 @@ mod drafting;
 mod ended_wait;
 pub mod handling;
 pub mod making;
-mod patience;
 pub mod serving;

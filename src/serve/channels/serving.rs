@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::diary::{Answer, Call, Diary};
 use super::handling::{Handling, Task};
-use super::patience::eventually;
 use crate::duplex::{ChannelName, ImmutableDuplexServer, ProcessingMode, ServerOptions};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::files::BufferFiles;
 use crate::serve::outside::segment::{Field, HEADER, RawHeader, RawSegment};
+use crate::serve::patience::eventually;
 use crate::serve::pattern;
 use crate::{BufferName, Reader};
 

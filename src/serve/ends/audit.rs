@@ -51,7 +51,7 @@ fn balance(reader: &mut Reader, numbers: bool, raw: &RawSegment) -> StepOutcome 
     let frames = unread.frames.len() as i64;
     let posts = i64::from(raw.data_posts()?) + taken;
     expect_equal("posts for frames that are unread", frames, posts)?;
-    state.expect_used(unread.bytes())?;
+    state.expect_used(unread.bytes)?;
     match numbers {
         true => unread.expect_sequence_from(reader.expected_sequence()),
         false => Ok(()),
@@ -80,7 +80,7 @@ pub fn audit_orphan(writer: &Writer) -> StepOutcome {
     let frames = unread.frames.len() as u64;
     expect_equal("frames in the ring", writer.next_sequence() - 1, frames)?;
     expect_equal("posts for them", frames, raw.data_posts()?.into())?;
-    state.expect_used(unread.bytes())?;
+    state.expect_used(unread.bytes)?;
     unread.expect_sequence_from(1)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`reading`] and [`writing`] are what steps have in their hands. A reader reads frame by frame or a
 //! `series` of them; what it has read is in [`history`], what it reads while other steps go on in
-//! [`draining`] and [`waiting`]. A writer has an `occupation`: a loan is in `lending`, frames that
+//! [`draining`] and [`waiting`], what its writer may know of it is [`told`]. A writer has an `occupation`: a loan is in `lending`, frames that
 //! it writes while other steps go on are in [`background`]; [`filling`] ends when there is no room.
 //!
 //! Reader and writer themselves are the library's own; where faults are built in, they are such as
@@ -17,6 +17,7 @@ mod lending;
 mod occupation;
 pub mod reading;
 mod series;
+pub mod told;
 pub mod waiting;
 pub mod writing;
 

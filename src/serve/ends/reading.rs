@@ -8,6 +8,7 @@ use super::waiting::{ReadTimes, WaitingRead};
 use super::{Frame, Reader};
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::outside::ring_state::RingState;
+use crate::serve::outside::space::Space;
 use crate::{BufferName, Error};
 
 /// How long a step waits for a frame.
@@ -188,18 +189,18 @@ impl ReadingEnd {
         self.held.as_ref().ok_or_else(none)
     }
 
-    /// Gives the memory of the frame last read back to the writer.
+    /// Gives the memory of the frame last read back to the writer, and looks that it has it.
     ///
     /// # Errors
     ///
-    /// If none is held.
+    /// If none is held, or the memory is not free or the writer not told.
     pub fn release(&mut self) -> StepOutcome {
-        match self.held.take() {
-            Some(_) => Ok(()),
-            None => Err(Failure::new(
-                "expected a frame whose space can be given back, found none held",
-            )),
-        }
+        let none =
+            || Failure::new("expected a frame whose space can be given back, found none held");
+        let frame = self.held.take().ok_or_else(none)?;
+        let space = Space::of(&self.buffer)?;
+        drop(frame);
+        space.expect_given_back()
     }
 
     /// Waits a moment for a frame that is not expected.

@@ -327,7 +327,10 @@ impl WritingEnd {
         self.settle()?;
         match (&self.occupation, &self.progress) {
             (Occupation::Ready(writer), _) => Ok(writer.next_sequence() - 1),
-            (Occupation::Gone(_), Some(progress)) => Ok(progress.last),
+            (Occupation::Gone(_), Some(progress)) => {
+                progress.expect_no_failure()?;
+                Ok(progress.last)
+            }
             _ => Err(Failure::new(self.what())),
         }
     }

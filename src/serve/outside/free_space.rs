@@ -3,6 +3,7 @@
 use super::ring_state::RingState;
 use super::segment::HEADER;
 use super::trial::Trial;
+use super::written::Written;
 use crate::channel::Placement;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::pattern;
@@ -99,23 +100,26 @@ fn by_arithmetic(size: u64, write_pos: u64, free: u64) -> u64 {
     (HEADER + 1..=size).rev().find(fits).unwrap_or(0)
 }
 
-/// Whether a new writer can place a frame of `total` bytes, header included, at once.
+/// Whether a new writer can place a frame of `total` bytes, header included, at once: where it has
+/// to stand, whole, and with everything in the account as it has to be.
 fn fits(trial: &Trial, total: u64) -> Result<bool, Failure> {
     let mut writer: Writer = trial.connect()?;
     writer.set_write_timeout(std::time::Duration::ZERO);
     let before = RingState::of(&trial.raw)?;
     let data = pattern::plain((total - HEADER) as usize);
     match writer.write(&data) {
-        Ok(_) => {
-            let after = RingState::of(&trial.raw)?;
-            let taken = before.free.checked_sub(after.free);
-            match taken.is_some_and(|taken| taken >= total) {
-                true => Ok(true),
-                false => Err(Failure::new(format!(
-                    "expected {total} bytes to be taken, found {} free before and {} after",
-                    before.free, after.free
-                ))),
+        Ok(sequence) => {
+            let written = Written {
+                sequence,
+                data,
+                before,
+                waited: false,
+            };
+            match before.to_end() >= total {
+                true => written.expect_behind_the_last(&trial.raw)?,
+                false => written.expect_wrapped(&trial.raw)?,
             }
+            Ok(true)
         }
         Err(Error::BufferFull { .. } | Error::FrameTooLarge { .. }) => Ok(false),
         Err(error) => Err(error.into()),

@@ -85,13 +85,22 @@ impl Change {
             return self.after.expect_aligned_blocks();
         }
         let own = Field::named(field)?;
-        let (before, found) = (self.before.get(own), self.after.get(own));
+        let (before, mut found) = (self.before.get(own), self.after.get(own));
         let capacity = self.after.get(Field::PayloadSize);
+        // A skipped end is counted like a frame, and its bytes with those of the frame behind it.
+        let skipped = self.skipped(match (own, condition) {
+            (Field::PayloadReadCount, _) | (_, "increases by frame size") => Field::PayloadReadPos,
+            _ => Field::PayloadWritePos,
+        });
+        if own == Field::PayloadReadPos {
+            // A reader may tell the end as the end, and not yet as the beginning.
+            found %= capacity;
+        }
         let expected = match condition {
-            "increments by 1" => before.checked_add(1),
-            "increases by frame size" => before.checked_add(self.total),
-            "decreases by frame size" => before.checked_sub(self.total),
-            "advances correctly" => advanced(before, self.total, capacity),
+            "increments by 1" => before.checked_add(1 + u64::from(skipped > 0)),
+            "increases by frame size" => before.checked_add(skipped + self.total),
+            "decreases by frame size" => before.checked_sub(skipped + self.total),
+            "advances correctly" => advanced(before % capacity, self.total, capacity),
             _ => {
                 return Err(Failure::new(format!(
                     "{field}: '{condition}' is no condition that is known here"
@@ -103,6 +112,13 @@ impl Change {
             Failure::new(format!("{field}: {before} leaves no room for {total}"))
         })?;
         expect_equal(&format!("{field}, {before} before"), expected, found)
+    }
+
+    /// How many bytes the frame skipped, as there were too few of them from this position to the end.
+    fn skipped(&self, position: Field) -> u64 {
+        let capacity = self.before.get(Field::PayloadSize);
+        let to_end = capacity - self.before.get(position) % capacity;
+        if to_end < self.total { to_end } else { 0 }
     }
 }
 
@@ -125,6 +141,35 @@ impl Changes {
     /// Notes one more.
     pub fn note(&mut self, change: Change) {
         self.0.push(change);
+    }
+
+    /// Adds those of another buffer.
+    pub fn append(&mut self, mut others: Changes) {
+        self.0.append(&mut others.0);
+    }
+
+    /// Checks that among them are a frame that skipped the end of the ring and one that ended there.
+    ///
+    /// # Errors
+    ///
+    /// A failure that says which is missing.
+    pub fn expect_variety(&self, position: Field) -> StepOutcome {
+        let skips = |change: &Change| change.skipped(position) > 0;
+        let ends = |change: &Change| {
+            let after = &change.after;
+            after
+                .get(position)
+                .is_multiple_of(after.get(Field::PayloadSize))
+        };
+        for (what, is_there) in [
+            ("that skips the end of the ring", self.0.iter().any(skips)),
+            ("that ends where the ring does", self.0.iter().any(ends)),
+        ] {
+            if !is_there {
+                return Err(Failure::new(format!("expected a frame {what}, found none")));
+            }
+        }
+        Ok(())
     }
 
     /// Checks the rows of a table, a heading and then pairs of field and condition, for every
@@ -253,6 +298,58 @@ mod tests {
                 .expect("write_pos", "increments by 1")
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_skipped_end_counts_like_a_frame() {
+        let change = |position, count, free, is_read: bool| {
+            let fields = match is_read {
+                false => (Field::PayloadWritePos, Field::PayloadWrittenCount),
+                true => (Field::PayloadReadPos, Field::PayloadReadCount),
+            };
+            Change {
+                before: snapshot(&[(fields.0, 1000), (Field::PayloadFreeBytes, 500)]),
+                after: snapshot(&[
+                    (fields.0, position),
+                    (fields.1, count),
+                    (Field::PayloadFreeBytes, free),
+                ]),
+                total: 116,
+            }
+        };
+        let written = rows(&[
+            ["payload_written_count", "increments by 1"],
+            ["payload_free_bytes", "decreases by frame size"],
+            ["payload_write_pos", "advances correctly"],
+        ]);
+        let read = rows(&[
+            ["payload_read_count", "increments by 1"],
+            ["payload_free_bytes", "increases by frame size"],
+            ["payload_read_pos", "advances correctly"],
+        ]);
+        let judge = |change, rows: &[Vec<String>]| Changes(vec![change; 2]).expect("entry", rows);
+        assert_eq!(judge(change(116, 2, 360, false), &written), Ok(()));
+        assert_eq!(judge(change(116, 2, 640, true), &read), Ok(()));
+        for (position, count, free) in [(92, 2, 640), (116, 1, 640), (116, 2, 616)] {
+            assert!(judge(change(position, count, free, true), &read).is_err());
+            assert!(judge(change(position, count, 1000 - free, false), &written).is_err());
+        }
+    }
+
+    #[test]
+    fn skipping_and_ending_at_the_end_have_to_be_among_them() {
+        let at = |before, after| Change {
+            before: snapshot(&[(Field::PayloadReadPos, before)]),
+            after: snapshot(&[(Field::PayloadReadPos, after)]),
+            total: 116,
+        };
+        let (skips, ends, other) = (at(1000, 116), at(908, 1024), at(0, 116));
+        let variety = |changes: &[Change]| {
+            let changes = Changes(changes.to_vec());
+            changes.expect_variety(Field::PayloadReadPos)
+        };
+        assert_eq!(variety(&[other, ends, skips]), Ok(()));
+        assert!(variety(&[other, ends]).is_err() && variety(&[other, skips]).is_err());
     }
 
     #[test]

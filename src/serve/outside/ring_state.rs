@@ -59,6 +59,17 @@ impl RingState {
         self.size - self.write_pos % self.size
     }
 
+    /// Bytes that a frame of `size` bytes takes where the writer stands: with its header, and with
+    /// those up to the end if they are too few for it.
+    pub fn needed_for(&self, size: u64) -> u64 {
+        let (to_end, total) = (self.to_end(), HEADER + size);
+        if to_end >= total {
+            total
+        } else {
+            to_end + total
+        }
+    }
+
     /// Compares the number of bytes that are written and not given back.
     ///
     /// # Errors
@@ -113,8 +124,8 @@ pub struct Unread {
     pub frames: Vec<UnreadFrame>,
     /// How often the rest of the ring is skipped.
     pub wraps: u64,
-    /// Bytes that are skipped then.
-    pub skipped: u64,
+    /// Bytes of the frames, with their headers, and of what is skipped.
+    pub bytes: u64,
 }
 
 impl Unread {
@@ -136,21 +147,6 @@ impl Unread {
         Ok(unread)
     }
 
-    /// The next frame to be read, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// If a header does not fit.
-    pub fn first_in(raw: &RawSegment) -> Result<Option<UnreadFrame>, Failure> {
-        let state = RingState::of(raw)?;
-        let mut unread = Unread::default();
-        let mut position = state.read_pos % state.size;
-        for _ in 0..state.unread().min(2) {
-            position = unread.step(raw, state.size, position)?;
-        }
-        Ok(unread.frames.first().copied())
-    }
-
     /// Takes in the entry at `position`; where the next one stands.
     fn step(&mut self, raw: &RawSegment, size: u64, position: u64) -> Result<u64, Failure> {
         let to_end = size - position;
@@ -160,7 +156,7 @@ impl Unread {
         };
         if header == RawHeader::WRAP {
             self.wraps += 1;
-            self.skipped += to_end;
+            self.bytes += to_end;
             return Ok(0);
         }
         if header.size == 0 || header.size > to_end - HEADER {
@@ -171,13 +167,8 @@ impl Unread {
         }
         let offset = position;
         self.frames.push(UnreadFrame { offset, header });
+        self.bytes += HEADER + header.size;
         Ok((position + HEADER + header.size) % size)
-    }
-
-    /// How many bytes of the ring they take, with what is skipped.
-    pub fn bytes(&self) -> u64 {
-        let frames = self.frames.iter().map(|frame| HEADER + frame.header.size);
-        frames.sum::<u64>() + self.skipped
     }
 
     /// The first frame.
@@ -251,13 +242,14 @@ mod tests {
             frames(&unread),
             [(400, 284, 2), (700, 184, 3), (900, 92, 4)]
         );
-        assert_eq!(unread.wraps, 0);
+        assert_eq!((unread.wraps, unread.bytes), (0, 300 + 200 + 108));
         writer.write(&[1; 200]).unwrap();
         let unread = Unread::walk(&raw).unwrap();
-        assert_eq!(unread.wraps, 1);
+        assert_eq!((unread.wraps, unread.bytes), (1, 624 + 216));
         assert_eq!(frames(&unread).last(), Some(&(0, 200, 5)));
-        assert_eq!(Unread::first_in(&raw).unwrap(), unread.first().ok());
         unread.expect_sequence_up_to(5).unwrap();
+        unread.expect_sequence_from(2).unwrap();
+        assert!(unread.expect_sequence_from(1).is_err());
         assert!(unread.expect_sequence_up_to(6).is_err());
         assert!(unread.expect_sequence_up_to(1).is_err());
     }
@@ -308,6 +300,16 @@ mod tests {
             read_count: 0,
         };
         state.expect_within_bounds(112).unwrap();
+        assert_eq!(
+            (state.needed_for(1008), state.needed_for(1009)),
+            (1024, 2049)
+        );
+        let write_pos = 1000;
+        let near_the_end = RingState { write_pos, ..state };
+        assert_eq!(
+            (near_the_end.needed_for(8), near_the_end.needed_for(9)),
+            (24, 49)
+        );
         assert!(state.expect_within_bounds(113).is_err());
         let free = 1025;
         assert!(RingState { free, ..state }.expect_within_bounds(1).is_err());

@@ -307,6 +307,25 @@ impl RawSegment {
         semaphore::value(&self.files.space_semaphore)
     }
 
+    /// How many threads sleep until the reader posts its semaphore.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn space_waiters(&self) -> io::Result<u32> {
+        semaphore::sleepers(&self.files.space_semaphore)
+    }
+
+    /// Overwrites the value of the semaphore that the reader posts; whoever sleeps on it sleeps on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    #[cfg(test)]
+    pub fn set_space_posts(&self, value: u32) -> io::Result<()> {
+        semaphore::set_value(&self.files.space_semaphore, value)
+    }
+
     fn payload_start(&self) -> io::Result<u64> {
         Ok(OIEB_SIZE + self.get(Field::MetadataSize)?)
     }

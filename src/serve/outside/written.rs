@@ -59,6 +59,16 @@ impl Written {
         expect_equal("free bytes", free, after.free)
     }
 
+    /// Checks that the frame stands behind the one before it, and everything in the account says so.
+    ///
+    /// # Errors
+    ///
+    /// As [`expect_in_ring`](Self::expect_in_ring); if it was moved to the beginning.
+    pub fn expect_behind_the_last(&self, raw: &RawSegment) -> StepOutcome {
+        self.expect_at(raw, self.position())?;
+        self.expect_in_ring(raw)
+    }
+
     /// Checks that the frame, having no room behind the others, was moved to the beginning of the
     /// ring, and everything in the account says so.
     ///
@@ -172,6 +182,7 @@ mod tests {
         let (_reader, mut writer, raw) = pair("there");
         let first = write(&mut writer, &raw, 100);
         first.expect_in_ring(&raw).unwrap();
+        first.expect_behind_the_last(&raw).unwrap();
         assert!(first.expect_wrapped(&raw).is_err());
         assert!(first.expect_marker(&raw).is_err());
         let second = write(&mut writer, &raw, 892);
@@ -199,6 +210,7 @@ mod tests {
         drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
         let wrapped = write(&mut writer, &raw, 484);
         wrapped.expect_wrapped(&raw).unwrap();
+        assert!(wrapped.expect_behind_the_last(&raw).is_err());
         wrapped.expect_alone_with_skipped(&raw).unwrap();
         raw.put_payload(600, &[1]).unwrap();
         let failure = wrapped.expect_marker(&raw).unwrap_err().to_string();

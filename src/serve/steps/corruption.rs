@@ -10,7 +10,7 @@ use crate::serve::ends::reading::SHORT_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::free_space::FreeSpace;
 use crate::serve::outside::ring_state::{RingState, Unread};
-use crate::serve::outside::segment::{Field, HEADER, RawHeader};
+use crate::serve::outside::segment::{Field, HEADER, RawHeader, RawSegment};
 use crate::serve::outside::trial::Trial;
 use crate::serve::pattern;
 use crate::serve::world::World;
@@ -40,8 +40,15 @@ fn corrupts_oieb_field(world: &mut World, field: String) -> StepOutcome {
 
 #[then(regex = r"^the connection should fail with invalid OIEB error$")]
 fn the_connection_should_fail_with_invalid_oieb(world: &mut World) -> StepOutcome {
+    let attempt = world.attempts.last(Operation::Connect)?;
     match world.attempts.error(Operation::Connect)? {
-        Error::IncompatibleVersion { .. } => Ok(()),
+        Error::IncompatibleVersion {
+            name, oieb_size, ..
+        } => {
+            attempt.expect_told_buffer(name)?;
+            let stated = RawSegment::open(attempt.buffer()?)?.get(Field::OiebSize)?;
+            expect_equal("oieb_size told by the error", stated, (*oieb_size).into())
+        }
         other => Err(another_error("IncompatibleVersion", other)),
     }
 }

@@ -19,9 +19,6 @@ use crate::{BufferConfig, Error};
 /// How long an attempt may take that waits for nothing.
 const AT_ONCE: Duration = Duration::from_millis(200);
 
-/// Size of the frames that are written at high speed, in bytes.
-const FAST_FRAME: usize = 128;
-
 /// Size of metadata whose step gives none.
 const SOME_METADATA: usize = 100;
 
@@ -218,66 +215,24 @@ fn should_receive_frame_too_large(world: &mut World) -> StepOutcome {
     expect_frame_too_large(world)
 }
 
-/// Checks that a frame was refused because no wait makes room for it.
+/// Checks that a frame was refused because no wait makes room for it, with the right numbers.
 pub fn expect_frame_too_large(world: &mut World) -> StepOutcome {
+    let ring = RingState::of(&world.segment_in_use("")?)?;
     let attempt = world.attempts.last(Operation::Write)?;
     match world.attempts.error(Operation::Write)? {
-        Error::FrameTooLarge { size, .. } => attempt.expect_told_size(*size),
+        Error::FrameTooLarge {
+            size,
+            needed,
+            capacity,
+            ..
+        } => {
+            attempt.expect_told_size(*size)?;
+            let needs = ring.needed_for(*size);
+            expect_equal("bytes needed, told by the error", needs, *needed)?;
+            expect_equal("size of the ring, told by the error", ring.size, *capacity)
+        }
         other => Err(another_error("FrameTooLarge", other)),
     }
-}
-
-#[when(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?writes continuously at high speed$"
-)]
-fn writes_continuously_at_high_speed(world: &mut World, role: String) -> StepOutcome {
-    let writing = world.writers.find(&role, None)?;
-    writing.write_endlessly(FAST_FRAME)
-}
-
-#[when(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?reads with '(\d+)' ms delay per frame$"
-)]
-fn reads_with_delay(world: &mut World, role: String, milliseconds: u64) -> StepOutcome {
-    let pace = Duration::from_millis(milliseconds);
-    world.readers.find(&role, None)?.set_pace(pace);
-    Ok(())
-}
-
-#[when(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?the test runs for '(\d+)' frames$"
-)]
-fn the_test_runs_for_frames(world: &mut World, role: String, count: usize) -> StepOutcome {
-    world.readers.find(&role, None)?.read_at_pace(count)
-}
-
-#[then(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should receive all frames without loss$"
-)]
-fn should_receive_all_frames(world: &mut World, role: String) -> StepOutcome {
-    let history = world.readers.find(&role, None)?.history();
-    history.expect_sequential(Some(1))?;
-    history.expect_no_sequence_errors()?;
-    history.expect_intact()
-}
-
-#[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should block appropriately$")]
-fn should_block_appropriately(world: &mut World, role: String) -> StepOutcome {
-    world.writers.find(&role, None)?.progress()?.expect_paced()
-}
-
-#[then(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?flow control should work correctly$"
-)]
-fn flow_control_should_work(world: &mut World, role: String) -> StepOutcome {
-    let state = RingState::of(&world.segment_in_use(&role)?)?;
-    if let Ok(reading) = world.readers.find(&role, None) {
-        reading.history().expect_no_sequence_errors()?;
-        return state.expect_within_bounds(reading.last()?.data.len() as u64);
-    }
-    let progress = world.writers.find(&role, None)?.progress()?;
-    progress.expect_no_failure()?;
-    state.expect_within_bounds(progress.size as u64)
 }
 
 #[when(
@@ -396,37 +351,6 @@ fn all_sequence_numbers_should_be_correct(world: &mut World, role: String) -> St
     history.expect_no_sequence_errors()
 }
 
-/// What this process can tell: as the reader, as the writer, or as both.
-#[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?no frames should be lost$")]
-fn no_frames_should_be_lost(world: &mut World, role: String) -> StepOutcome {
-    let raw = world.segment_in_use(&role)?;
-    if let Ok(writing) = world.writers.find(&role, None) {
-        let written = writing.count_written()?;
-        let unread = Unread::walk(&raw)?;
-        unread.expect_sequence_up_to(written)?;
-        tracing::info!("{written} frames written, {} unread", unread.frames.len());
-        if written == 0 {
-            return Err(Failure::new(
-                "expected frames to have been written, found none",
-            ));
-        }
-    }
-    let Ok(reading) = world.readers.find(&role, None) else {
-        return Ok(());
-    };
-    reading.history().expect_sequential(Some(1))?;
-    reading.history().expect_no_sequence_errors()?;
-    let next = reading.history().last()? + 1;
-    match Unread::first_in(&raw)? {
-        None => Ok(()),
-        Some(frame) if reading.history().has_ended() => Err(Failure::new(format!(
-            "expected an empty ring, found a frame with sequence {}",
-            frame.header.sequence
-        ))),
-        Some(frame) => expect_equal("next sequence number", next, frame.header.sequence),
-    }
-}
-
 #[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?no deadlocks should occur$")]
 fn no_deadlocks_should_occur(world: &mut World, role: String) -> StepOutcome {
     let reading = world.readers.find(&role, None)?;
@@ -464,8 +388,7 @@ fn attempts_to_connect_to_nothing(world: &mut World, role: String, buffer: Strin
     let name = world.buffer_name(&buffer)?;
     let there = BufferFiles::of(&name).existing().len();
     expect_equal("files of the buffer", 0, there)?;
-    attempt_to_connect(world, &role, &buffer);
-    Ok(())
+    attempt_to_connect(world, &role, &buffer)
 }
 
 #[then(regex = r"^the connection should fail with appropriate error$")]
@@ -486,11 +409,13 @@ fn the_connection_should_fail(world: &mut World) -> StepOutcome {
 
 #[then(regex = r"^error should indicate no shared memory found$")]
 fn error_should_indicate_no_shared_memory(world: &mut World) -> StepOutcome {
+    let attempt = world.attempts.last(Operation::Connect)?;
     let error = world.attempts.error(Operation::Connect)?;
     let Error::BufferNotFound { name, .. } = error else {
         return Err(another_error("BufferNotFound", error));
     };
-    let told = format!("buffer '{name}' does not exist");
+    attempt.expect_told_buffer(name)?;
+    let told = format!("buffer '{}' does not exist", attempt.buffer()?);
     match error.to_string().starts_with(&told) {
         true => Ok(()),
         false => Err(Failure::new(format!(

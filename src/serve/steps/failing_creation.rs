@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use cucumber::{given, then, when};
+use nix::errno::Errno;
 
 use super::resource_management::create_and_drop;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::files::BufferFiles;
 use crate::serve::strain::crowd::{Crowd, cross_everywhere};
-use crate::serve::strain::hindrance::{Hindrance, Refusal};
+use crate::serve::strain::hindrance::{Cause, Hindrance, Refusal};
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName, Reader};
 
@@ -45,7 +46,8 @@ fn fail_at_folder(
     part: &Path,
 ) -> StepOutcome {
     let hindrance = Hindrance::folder_at(part)?;
-    let refusal = Refusal::witness("with a folder in its place", part, &world.mark(), || {
+    let (why, cause) = ("with a folder in its place", Cause::Refused(Errno::EISDIR));
+    let refusal = Refusal::witness(why, cause, part, &world.mark(), || {
         create_and_drop(world, name, config)
     });
     drop(hindrance);
@@ -61,7 +63,8 @@ fn fail_without_descriptors(
 ) -> StepOutcome {
     let part = BufferFiles::of(name).data_semaphore;
     // The folders are listed before and after, with a descriptor that is free then.
-    let refusal = Refusal::witness("without descriptors", &part, &world.mark(), || {
+    let (why, cause) = ("without descriptors", Cause::Refused(Errno::EMFILE));
+    let refusal = Refusal::witness(why, cause, &part, &world.mark(), || {
         let _hindrance = Hindrance::descriptors(1).map_err(|error| crate::Error::Io {
             name: name.to_string(),
             doing: "leave it one descriptor".into(),
@@ -83,7 +86,7 @@ fn planned(world: &World) -> Result<(BufferName, BufferConfig), Failure> {
 
 #[then(regex = r"^the buffer creation should fail$")]
 fn the_buffer_creation_should_fail(world: &mut World) -> StepOutcome {
-    world.strain.refusals.expect(Refusal::expect_part)
+    world.strain.refusals.expect(Refusal::expect_cause)
 }
 
 #[then(regex = r"^the shared memory should be cleaned up$")]
@@ -114,7 +117,7 @@ fn expect_no_files(name: &BufferName) -> StepOutcome {
 
 #[then(regex = r"^(?:the '([^']+)' process )?should throw appropriate exception$")]
 fn should_throw_appropriate_exception(world: &mut World, _role: String) -> StepOutcome {
-    world.strain.refusals.expect(Refusal::expect_part)
+    world.strain.refusals.expect(Refusal::expect_cause)
 }
 
 #[then(regex = r"^no resources should be leaked$")]
@@ -179,7 +182,7 @@ fn attempt_to_create_buffer(world: &mut World, buffer: String) -> StepOutcome {
         }
         world.begin_census()?;
         let why = format!("with room for {room} semaphores");
-        let refusal = Refusal::witness(&why, part, &world.mark(), || {
+        let refusal = Refusal::witness(&why, Cause::NoSpace, part, &world.mark(), || {
             create_and_drop(world, &name, &SMALL)
         })?;
         world.strain.refusals.note(refusal);
@@ -189,7 +192,7 @@ fn attempt_to_create_buffer(world: &mut World, buffer: String) -> StepOutcome {
 
 #[then(regex = r"^appropriate error handling should occur$")]
 fn appropriate_error_handling_should_occur(world: &mut World) -> StepOutcome {
-    world.strain.refusals.expect(Refusal::expect_part)
+    world.strain.refusals.expect(Refusal::expect_cause)
 }
 
 #[then(regex = r"^partial resources should be cleaned up$")]

@@ -13,6 +13,7 @@ mod duplex_ends;
 mod edge_cases;
 mod error_handling;
 mod failing_creation;
+mod pacing;
 mod performance_benchmarks;
 mod performance_monitoring;
 mod platform_specific;

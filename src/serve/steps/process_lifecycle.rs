@@ -6,9 +6,10 @@ use cucumber::{given, then, when};
 
 use crate::serve::attempt::{Operation, another_error};
 use crate::serve::ends::writing::WRITE_TIMEOUT;
-use crate::serve::failure::{Failure, StepOutcome};
+use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::naming::{FEATURE_ID, HOST_PID};
 use crate::serve::outside::relic::{self, Relics};
+use crate::serve::outside::segment::{Field, RawSegment};
 use crate::serve::pattern;
 use crate::serve::world::World;
 use crate::{BufferConfig, Error};
@@ -134,22 +135,33 @@ fn detects_reader_death_and_reconnects(
     regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?attempts to connect to buffer '([^']+)'$"
 )]
 fn attempts_to_connect(world: &mut World, role: String, buffer: String) -> StepOutcome {
-    attempt_to_connect(world, &role, &buffer);
-    Ok(())
+    attempt_to_connect(world, &role, &buffer)
 }
 
 /// Attempts to connect, without waiting.
-pub fn attempt_to_connect(world: &mut World, role: &str, buffer: &str) {
+pub fn attempt_to_connect(world: &mut World, role: &str, buffer: &str) -> StepOutcome {
+    let name = world.buffer_name(buffer)?;
     let begun = Instant::now();
     let connected = world.connect(role, buffer, Duration::ZERO);
     let took = begun.elapsed();
-    world.attempts.note(Operation::Connect, took, connected);
+    let attempts = &mut world.attempts;
+    attempts.note_about(name, Operation::Connect, took, connected);
+    Ok(())
 }
 
+/// Of the writer that is there, the error tells the process.
 #[then(regex = r"^the connection should fail with writer exists error$")]
 fn the_connection_should_fail_with_writer_exists(world: &mut World) -> StepOutcome {
+    let attempt = world.attempts.last(Operation::Connect)?;
     match world.attempts.error(Operation::Connect)? {
-        Error::WriterAlreadyConnected { .. } => Ok(()),
+        Error::WriterAlreadyConnected { name, pid } => {
+            attempt.expect_told_buffer(name)?;
+            let attached = RawSegment::open(attempt.buffer()?)?.get(Field::WriterPid)?;
+            if attached == 0 {
+                return Err(Failure::new("expected a writer in the segment, found none"));
+            }
+            expect_equal("the writer's process, told by the error", attached, *pid)
+        }
         other => Err(another_error("WriterAlreadyConnected", other)),
     }
 }

@@ -14,6 +14,7 @@ use crate::serve::outside::name_rules::{linux_objection, windows_objection};
 use crate::serve::outside::observing::{
     ALIGNMENT, Change, Observations, Placed, Snapshot, expect_multiple,
 };
+use crate::serve::outside::odd_ring;
 use crate::serve::outside::segment::{Field, HEADER, OIEB_SIZE, RawSegment};
 use crate::serve::pattern;
 use crate::serve::world::World;
@@ -46,7 +47,10 @@ fn observations(world: &mut World) -> Result<&mut Observations, Failure> {
 
 #[when(regex = r"^(?:the '([^']+)' process )?performs multiple write operations$")]
 fn performs_multiple_write_operations(world: &mut World, role: String) -> StepOutcome {
-    write_observed(world, &role, &OBSERVED_SIZES)
+    write_observed(world, &role, &OBSERVED_SIZES)?;
+    let odd = odd_ring::observe(world)?;
+    observations(world)?.writes.append(odd.writes);
+    Ok(())
 }
 
 #[when(regex = r"^(?:the '([^']+)' process )?writes various sized frames$")]
@@ -79,20 +83,24 @@ fn write_observed(world: &mut World, role: &str, sizes: &[usize]) -> StepOutcome
 
 #[then(regex = r"^(?:the '([^']+)' process )?should verify after each write:$")]
 fn should_verify_after_each_write(world: &mut World, _role: String, step: &Step) -> StepOutcome {
-    observations(world)?.writes.expect("write", rows(step))
+    let writes = &observations(world)?.writes;
+    writes.expect_variety(Field::PayloadWritePos)?;
+    writes.expect("write", rows(step))
 }
 
-/// Reads whatever is in the ring.
+/// Reads whatever is in the ring, and then frames that end in all ways.
 #[when(regex = r"^(?:the '([^']+)' process )?performs multiple read operations$")]
 fn performs_multiple_read_operations(world: &mut World, role: String) -> StepOutcome {
     loop {
         let reading = world.readers.find(&role, None)?;
         let raw = RawSegment::open(reading.buffer())?;
         if raw.used()? == 0 {
-            return Ok(());
+            break;
         }
         let before = Snapshot::of(&raw)?;
-        let total = HEADER + reading.read()?.data.len() as u64;
+        let frame = reading.read()?;
+        frame.expect_sequenced_data()?;
+        let total = HEADER + frame.data.len() as u64;
         reading.release()?;
         let change = Change {
             before,
@@ -101,11 +109,16 @@ fn performs_multiple_read_operations(world: &mut World, role: String) -> StepOut
         };
         observations(world)?.reads.note(change);
     }
+    let odd = odd_ring::observe(world)?;
+    observations(world)?.reads.append(odd.reads);
+    Ok(())
 }
 
 #[then(regex = r"^(?:the '([^']+)' process )?should verify after each read:$")]
 fn should_verify_after_each_read(world: &mut World, _role: String, step: &Step) -> StepOutcome {
-    observations(world)?.reads.expect("read", rows(step))
+    let reads = &observations(world)?.reads;
+    reads.expect_variety(Field::PayloadReadPos)?;
+    reads.expect("read", rows(step))
 }
 
 fn rows(step: &Step) -> &[Vec<String>] {
@@ -150,7 +163,8 @@ fn should_verify_metadata_offset(world: &mut World, role: String) -> StepOutcome
     expect_multiple("offset of the metadata block", ALIGNMENT, offset)
 }
 
-/// The block ends where the segment does, so that its beginning is known twice.
+/// The block ends where the segment does, so that its beginning is known twice. With sizes that
+/// are no multiples of 64 both blocks begin at such offsets as well.
 #[then(
     regex = r"^(?:the '([^']+)' process )?should verify payload block starts at 64-byte aligned offset$"
 )]
@@ -160,7 +174,8 @@ fn should_verify_payload_offset(world: &mut World, role: String) -> StepOutcome 
     let offset = raw.get(Field::OiebSize)? + raw.get(Field::MetadataSize)?;
     let from_the_end = raw.length()? - raw.get(Field::PayloadSize)?;
     expect_equal("offset of the payload block", from_the_end, offset)?;
-    expect_multiple("offset of the payload block", ALIGNMENT, offset)
+    expect_multiple("offset of the payload block", ALIGNMENT, offset)?;
+    odd_ring::expect_rounded_up(world)
 }
 
 /// What is accessed as a number is aligned; frames stand anywhere, and are whole all the same.

@@ -7,7 +7,7 @@ use crate::serve::outside::files::BufferFiles;
 use crate::serve::outside::segment::{Field, HEADER, RawSegment};
 use crate::serve::pattern;
 use crate::serve::strain::crowd::{Crowd, SMALLEST};
-use crate::serve::strain::hindrance::Refusal;
+use crate::serve::strain::hindrance::{Cause, Refusal};
 use crate::serve::strain::structure::{self, Sightings};
 use crate::serve::world::World;
 use crate::{BufferConfig, BufferName, Error, Reader};
@@ -38,7 +38,8 @@ pub(super) fn attempt_one_more(world: &mut World, buffer: &str) -> StepOutcome {
     let part = BufferFiles::of(&name).data_semaphore;
     // Of what is left, there may be enough for a semaphore or two.
     let folder = part.with_file_name("");
-    let refusal = Refusal::witness("with shared memory full", &folder, &world.mark(), || {
+    let (why, cause) = ("with shared memory full", Cause::NoSpace);
+    let refusal = Refusal::witness(why, cause, &folder, &world.mark(), || {
         create_and_drop(world, &name, &SMALLEST)
     })?;
     world.strain.refusals.note(refusal);
@@ -63,7 +64,7 @@ fn the_creation_should_fail_with_system_error(world: &mut World) -> StepOutcome 
 fn an_appropriate_error_message_should_be_returned(world: &mut World) -> StepOutcome {
     let mark = world.mark();
     world.strain.refusals.expect(|refusal| {
-        refusal.expect_part()?;
+        refusal.expect_cause()?;
         let message = refusal.error()?.to_string();
         for part in ["no room in shared memory", mark.as_str()] {
             if !message.contains(part) {

@@ -106,6 +106,9 @@ fn verify_no_resource_leaks(world: &mut World, _role: String) -> StepOutcome {
 
 fn expect_no_leaks(world: &World) -> StepOutcome {
     let now = world.expect_nothing_left()?;
+    if world.strain.cycles.count() > 0 {
+        world.strain.cycles.expect_no_growth()?;
+    }
     let before = world.strain.before.as_ref().unwrap_or(&now);
     tracing::info!("{ATTACHMENT}at the beginning: {before}\nat the end: {now}");
     Ok(())

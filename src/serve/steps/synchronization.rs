@@ -9,12 +9,9 @@ use crate::Error;
 use crate::serve::attempt::{Operation, another_error};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::ring_state::{RingState, Unread};
-use crate::serve::outside::segment::{HEADER, RawHeader};
+use crate::serve::outside::segment::RawHeader;
 use crate::serve::pattern;
 use crate::serve::world::World;
-
-/// How many frames are read at a pace whose step gives no number.
-const PACED_FRAMES: usize = 20;
 
 #[when(regex = r"^the test corrupts next frame sequence to '(\d+)'$")]
 fn corrupts_next_frame_sequence(world: &mut World, sequence: u64) -> StepOutcome {
@@ -72,46 +69,6 @@ fn all_frames_should_be_received(world: &mut World, role: String) -> StepOutcome
 )]
 fn data_integrity_should_be_maintained(world: &mut World, role: String) -> StepOutcome {
     world.readers.find(&role, None)?.history().expect_intact()
-}
-
-#[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?writes frames continuously$")]
-fn writes_frames_continuously(world: &mut World, role: String) -> StepOutcome {
-    let writing = world.writers.find(&role, None)?;
-    writing.write_endlessly(pattern::DEFAULT_FRAME_SIZE)
-}
-
-#[when(
-    regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?reads one frame every '(\d+)' ms$"
-)]
-fn reads_one_frame_every(world: &mut World, role: String, milliseconds: u64) -> StepOutcome {
-    let pace = Duration::from_millis(milliseconds);
-    let reading = world.readers.find(&role, None)?;
-    reading.read_many(PACED_FRAMES, pace)?;
-    reading.history().expect_intact()
-}
-
-/// It has waited while the reader went on, and waits again now that the reader has stopped: the ring
-/// has no room for the next frame.
-#[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should block when buffer full$")]
-fn should_block_when_buffer_full(world: &mut World, role: String) -> StepOutcome {
-    let writing = world.writers.find(&role, None)?;
-    writing.await_full()?;
-    let progress = writing.progress()?;
-    progress.expect_wait()?;
-    let total = HEADER + progress.size as u64;
-    let state = RingState::now(writing.buffer())?;
-    let skipped = match state.to_end() {
-        to_end if to_end >= total => 0,
-        to_end => to_end,
-    };
-    if state.free < skipped + total {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "expected less than {} free bytes, found {}",
-        skipped + total,
-        state.free
-    )))
 }
 
 #[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?writes frame and signal$")]

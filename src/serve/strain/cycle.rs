@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::census::own_memory;
 use crate::serve::ends::Reader;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::files::BufferFiles;
@@ -11,12 +12,21 @@ use crate::{BufferConfig, BufferName, Error};
 /// all cycles: what is left behind makes every cycle longer than the one before.
 const SLOWER: u32 = 5;
 
+/// After which part of all cycles memory is looked at first: one in so many.
+const WARM_UP: usize = 10;
+
+/// How much memory the process may have taken since. The allocator's own ups and downs are a few
+/// pages; that a thousand cycles each lose 150 bytes is known.
+const GROWTH: u64 = 128 * 1024;
+
 /// A buffer's way from not being there to not being there any more, many times over.
 #[derive(Debug, Default)]
 pub struct Cycles {
     /// How many are wanted.
     pub wanted: usize,
     took: Vec<Duration>,
+    /// Memory of the process after the first part of them, and after the last one.
+    memory: [u64; 2],
 }
 
 impl Cycles {
@@ -25,6 +35,7 @@ impl Cycles {
         Cycles {
             wanted,
             took: Vec::with_capacity(wanted),
+            memory: [0; 2],
         }
     }
 
@@ -56,7 +67,33 @@ impl Cycles {
         let begun = Instant::now();
         remove(reader)?;
         self.took.push(made + begun.elapsed());
+        if self.count() == self.wanted.div_ceil(WARM_UP) {
+            self.memory[0] = own_memory()?;
+        }
+        if self.is_done() {
+            self.memory[1] = own_memory()?;
+        }
         Ok(())
+    }
+
+    /// Checks that all cycles were made, and that the process has no more memory than after the first
+    /// part of them.
+    ///
+    /// # Errors
+    ///
+    /// A failure with the numbers.
+    pub fn expect_no_growth(&self) -> StepOutcome {
+        expect_equal("cycles", self.wanted, self.count())?;
+        let [before, after] = self.memory;
+        if after <= before + GROWTH {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "memory after the first of {} cycles: {before} bytes, expected at most {GROWTH} more after \
+             the last, found {} more",
+            self.count(),
+            after - before
+        )))
     }
 
     fn failed(&self, error: Error) -> Failure {
@@ -86,11 +123,13 @@ impl Cycles {
     pub fn summary(&self) -> String {
         let (min, max) = (self.took.iter().min(), self.took.iter().max());
         format!(
-            "{} cycles: shortest {:?}, median {:?}, longest {:?}",
+            "{} cycles: shortest {:?}, median {:?}, longest {:?}; {:+} bytes of memory since the first \
+             of them",
             self.count(),
             min.copied().unwrap_or_default(),
             median(&self.took),
-            max.copied().unwrap_or_default()
+            max.copied().unwrap_or_default(),
+            self.memory[1].wrapping_sub(self.memory[0]) as i64
         )
     }
 }
@@ -143,6 +182,21 @@ mod tests {
         std::fs::remove_file(BufferFiles::of(&name).segment).unwrap();
         let failure = remove(held).unwrap_err().to_string();
         assert_eq!(failure, "files of the buffer: expected 4, found 3");
+    }
+
+    #[test]
+    fn memory_that_every_cycle_keeps_is_known() {
+        let mut cycles = Cycles::of(2);
+        assert!(cycles.expect_no_growth().is_err());
+        cycles.took = vec![Duration::ZERO; 2];
+        for (memory, is_right) in [
+            ([1 << 20, 0], true),
+            ([1 << 20, (1 << 20) + GROWTH], true),
+            ([1 << 20, (1 << 20) + GROWTH + 1], false),
+        ] {
+            cycles.memory = memory;
+            assert_eq!(cycles.expect_no_growth().is_ok(), is_right, "{memory:?}");
+        }
     }
 
     #[test]

@@ -121,7 +121,8 @@ impl Run {
                 run.write_one(writer, &data)?;
             }
             run.pieces.push(run.frames - before);
-            run.held.push(Census::take(mark)?);
+            let now = Census::settled(run.before(), mark)?;
+            run.held.push(now);
         }
         run.took = begun.elapsed();
         Ok(run)

@@ -6,10 +6,12 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 use super::census;
 use crate::Error;
+use crate::serve::attempt::{another_error, kind_of};
 use crate::serve::failure::{Failure, StepOutcome};
 
 /// What makes a creation fail, for as long as it is held.
@@ -67,11 +69,34 @@ impl Drop for Hindrance {
     }
 }
 
+/// Why a creation cannot succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// There is no room.
+    NoSpace,
+    /// The system refuses something, with this answer.
+    Refused(Errno),
+}
+
+impl Cause {
+    fn is_told_by(self, error: &Error) -> bool {
+        match (self, error) {
+            (Cause::NoSpace, Error::NoSpace { .. }) => true,
+            (Cause::Refused(errno), Error::Io { source, .. }) => {
+                source.raw_os_error() == Some(errno as i32)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A creation that was attempted although something was in its way.
 #[derive(Debug)]
 pub struct Refusal {
     /// What was in its way.
     pub why: String,
+    /// What the error is to say: why it could not succeed.
+    pub cause: Cause,
     /// What the error is to name: the part that could not be made.
     pub part: String,
     /// How it failed; `None` if it did not.
@@ -83,13 +108,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Lets `create` fail at `part`; `mark` is in the names of this run.
+    /// Lets `create` fail at `part` for this `cause`; `mark` is in the names of this run.
     ///
     /// # Errors
     ///
     /// If the folders cannot be listed.
     pub fn witness(
         why: &str,
+        cause: Cause,
         part: &Path,
         mark: &str,
         create: impl FnOnce() -> Result<(), Error>,
@@ -102,6 +128,7 @@ impl Refusal {
         }
         Ok(Refusal {
             why: why.to_owned(),
+            cause,
             part: part.display().to_string(),
             error,
             before,
@@ -123,19 +150,21 @@ impl Refusal {
         })
     }
 
-    /// Checks that it failed, and says which part could not be made.
+    /// Checks that it failed for its cause, and says which part could not be made.
     ///
     /// # Errors
     ///
     /// A failure with what it says instead.
-    pub fn expect_part(&self) -> StepOutcome {
-        let (error, part) = (self.error()?.to_string(), &self.part);
-        if error.contains(part.as_str()) {
+    pub fn expect_cause(&self) -> StepOutcome {
+        let (error, part) = (self.error()?, &self.part);
+        let is_right = self.cause.is_told_by(error);
+        if is_right && error.to_string().contains(part.as_str()) {
             return Ok(());
         }
-        let why = &self.why;
+        let (why, cause) = (&self.why, self.cause);
         Err(Failure::new(format!(
-            "{why}: expected an error that names {part}, found: {error}"
+            "{why}: expected the error {cause:?} that names {part}, found {}: {error}",
+            kind_of(error)
         )))
     }
 
@@ -147,10 +176,7 @@ impl Refusal {
     pub fn expect_no_space(&self) -> StepOutcome {
         match self.error()? {
             Error::NoSpace { .. } => Ok(()),
-            other => Err(Failure::new(format!(
-                "{}: expected NoSpace, found {other:?}",
-                self.why
-            ))),
+            other => Err(another_error("NoSpace", other).while_doing(&self.why)),
         }
     }
 
@@ -201,8 +227,8 @@ mod tests {
     use crate::serve::outside::files::BufferFiles;
     use crate::{BufferConfig, BufferName, Reader};
 
-    fn witness(name: &BufferName, part: &Path) -> Refusal {
-        Refusal::witness("test", part, name.as_str(), || {
+    fn witness(name: &BufferName, cause: Cause, part: &Path) -> Refusal {
+        Refusal::witness("test", cause, part, name.as_str(), || {
             Reader::create(name, &BufferConfig::new(0, 64)).map(drop)
         })
         .unwrap()
@@ -215,15 +241,21 @@ mod tests {
         let files = BufferFiles::of(&name);
         for part in [&files.data_semaphore, &files.space_semaphore] {
             let hindrance = Hindrance::folder_at(part).unwrap();
-            let refusal = witness(&name, part);
-            refusal.expect_part().unwrap();
+            let refusal = witness(&name, Cause::Refused(Errno::EISDIR), part);
+            refusal.expect_cause().unwrap();
             refusal.expect_nothing_left().unwrap();
             assert!(refusal.expect_no_space().is_err());
             assert!(refusal.before.contains(part));
+            for cause in [Cause::NoSpace, Cause::Refused(Errno::EMFILE)] {
+                let other = witness(&name, cause, part);
+                assert!(other.expect_cause().is_err(), "{cause:?}");
+            }
+            let elsewhere = witness(&name, Cause::Refused(Errno::EISDIR), &files.segment);
+            assert!(elsewhere.expect_cause().is_err());
             drop(hindrance);
         }
-        let done = witness(&name, &files.segment);
-        assert!(done.error().is_err() && done.expect_part().is_err());
+        let done = witness(&name, Cause::NoSpace, &files.segment);
+        assert!(done.error().is_err() && done.expect_cause().is_err());
         assert!(files.existing().is_empty());
     }
 
@@ -231,7 +263,7 @@ mod tests {
     fn what_is_left_is_told() {
         let name = format!("serve-hindrance-left-{}", std::process::id());
         let path = Path::new(census::SHM).join(&name);
-        let left = Refusal::witness("test", &path, &name, || {
+        let left = Refusal::witness("test", Cause::NoSpace, &path, &name, || {
             fs::write(&path, "").unwrap();
             Ok(())
         });
