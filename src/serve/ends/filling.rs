@@ -130,7 +130,10 @@ impl WritingEnd {
         let took = begun.elapsed();
         writer.set_write_timeout(WRITE_TIMEOUT);
         match written {
-            Ok(_) => Ok(Filled::Written),
+            Ok(sequence) => {
+                self.look_at(sequence, &data)?;
+                Ok(Filled::Written)
+            }
             Err(Error::BufferFull { .. }) => expect_timeout(took).map(|()| Filled::Full(took)),
             Err(error) => Err(error.into()),
         }

@@ -20,6 +20,8 @@ pub struct OpenLoan {
     replies: Receiver<Result<(), Error>>,
     thread: Option<JoinHandle<Writer>>,
     size: usize,
+    /// Whether all of it has the data of its sequence number.
+    is_filled: bool,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl OpenLoan {
             replies,
             thread: Some(thread),
             size,
+            is_filled: false,
         };
         loan.reply()??;
         Ok(loan)
@@ -56,8 +59,15 @@ impl OpenLoan {
     /// # Errors
     ///
     /// If the lending thread is gone.
-    pub fn fill(&self) -> StepOutcome {
-        Ok(self.order(Order::Fill(self.size))??)
+    pub fn fill(&mut self) -> StepOutcome {
+        self.order(Order::Fill(self.size))??;
+        self.is_filled = true;
+        Ok(())
+    }
+
+    /// Size of the frame in bytes, if it was filled.
+    pub fn filled(&self) -> Option<usize> {
+        self.is_filled.then_some(self.size)
     }
 
     /// Fills the first half only.
@@ -166,7 +176,7 @@ mod tests {
     #[test]
     fn nothing_is_sent_before_the_commit() {
         let (mut reader, writer) = pair("commit");
-        let loan = OpenLoan::open(writer, 100).unwrap();
+        let mut loan = OpenLoan::open(writer, 100).unwrap();
         loan.fill().unwrap();
         assert!(reader.read(Duration::ZERO).unwrap().is_none());
         let (mut writer, committed) = loan.commit().unwrap();
@@ -180,7 +190,7 @@ mod tests {
     fn a_dropped_loan_sends_nothing_and_closes_the_writer() {
         let (mut reader, writer) = pair("dropped");
         let name = writer.name().clone();
-        let loan = OpenLoan::open(writer, 100).unwrap();
+        let mut loan = OpenLoan::open(writer, 100).unwrap();
         loan.fill().unwrap();
         assert!(Writer::connect(&name, Duration::ZERO).is_err());
         drop(loan);

@@ -9,7 +9,8 @@ use super::lending::OpenLoan;
 use super::occupation::{Occupation, WaitingFrame};
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::outside::ring_state::RingState;
-use crate::serve::outside::written::Written;
+use crate::serve::outside::segment::{Field, RawSegment};
+use crate::serve::outside::written::{Written, expect_last};
 use crate::serve::pattern;
 use crate::{BufferName, Error};
 
@@ -74,13 +75,29 @@ impl WritingEnd {
         }
     }
 
-    /// Writes one frame; its sequence number.
+    /// Writes one frame, and looks at it in the ring; its sequence number.
     ///
     /// # Errors
     ///
-    /// Those of [`Writer::write`].
+    /// Those of [`Writer::write`]; if something else stands there.
     pub fn write(&mut self, data: &[u8]) -> Result<u64, Failure> {
-        Ok(self.writer()?.write(data)?)
+        let sequence = self.writer()?.write(data)?;
+        self.look_at(sequence, data)?;
+        Ok(sequence)
+    }
+
+    /// Checks that the frame last written stands in the ring as it was given: nobody overwrites it
+    /// before the next one is written. A buffer that has gone since cannot be looked at.
+    pub(super) fn look_at(&self, sequence: u64, data: &[u8]) -> StepOutcome {
+        let Ok(raw) = RawSegment::open(&self.buffer) else {
+            return Ok(());
+        };
+        if raw.get(Field::WriterPid)? != u64::from(std::process::id()) {
+            return Ok(());
+        }
+        let found = expect_last(&raw, sequence, data);
+        found.map_err(|failure| failure.while_doing("looking at the frame just written"))?;
+        Ok(())
     }
 
     /// Writes one frame with the data of its sequence number.
@@ -207,10 +224,11 @@ impl WritingEnd {
         self.loan()?.fill_half()
     }
 
-    fn loan(&self) -> Result<&OpenLoan, Failure> {
-        match &self.occupation {
+    fn loan(&mut self) -> Result<&mut OpenLoan, Failure> {
+        let none = self.no_loan();
+        match &mut self.occupation {
             Occupation::Lending(loan) => Ok(loan),
-            _ => Err(self.no_loan()),
+            _ => Err(none),
         }
     }
 
@@ -232,8 +250,13 @@ impl WritingEnd {
         let gone = Occupation::Gone("a loan that could not be committed".into());
         match std::mem::replace(&mut self.occupation, gone) {
             Occupation::Lending(loan) => {
+                let filled = loan.filled();
                 let (writer, committed) = loan.commit()?;
+                let sequence = writer.next_sequence() - 1;
                 self.occupation = Occupation::Ready(Box::new(writer));
+                if let (Ok(()), Some(size)) = (&committed, filled) {
+                    self.look_at(sequence, &pattern::sequenced(size, sequence))?;
+                }
                 Ok(committed)
             }
             other => {
@@ -416,6 +439,25 @@ mod tests {
         let reader = Reader::create(&name, &config).unwrap();
         let writer = Writer::connect(&name, Duration::ZERO).unwrap();
         (reader, WritingEnd::new(writer))
+    }
+
+    #[test]
+    fn what_was_written_is_looked_at() {
+        let (reader, mut writing) = pair("looked-at");
+        let raw = RawSegment::open(writing.buffer()).unwrap();
+        writing.write(b"abc").unwrap();
+        assert_eq!(writing.look_at(1, b"abc"), Ok(()));
+        assert!(writing.look_at(1, b"abd").is_err());
+        assert!(writing.look_at(2, b"abc").is_err());
+        raw.put_payload(17, b"x").unwrap();
+        let told = writing.look_at(1, b"abc").unwrap_err().to_string();
+        assert!(told.starts_with("looking at the frame just"), "{told}");
+        raw.set(Field::WriterPid, 1).unwrap();
+        assert_eq!(writing.look_at(1, b"abc"), Ok(()), "another one writes");
+        raw.set(Field::WriterPid, std::process::id().into())
+            .unwrap();
+        drop(reader);
+        assert_eq!(writing.look_at(1, b"abc"), Ok(()), "the buffer is gone");
     }
 
     #[test]

@@ -36,17 +36,7 @@ impl Written {
     /// A failure that names what is not so.
     pub fn expect_in_ring(&self, raw: &RawSegment) -> StepOutcome {
         let after = RingState::of(raw)?;
-        let end = match after.write_pos {
-            0 => after.size,
-            position => position,
-        };
-        let offset = end.checked_sub(self.total()).ok_or_else(|| {
-            Failure::new(format!(
-                "expected the write position behind {} bytes, found {end}",
-                self.total()
-            ))
-        })?;
-        self.expect_at(raw, offset)?;
+        let offset = expect_last(raw, self.sequence, &self.data)?;
         let skipped = self.expect_skipped(raw, offset)?;
         let entries = if skipped == 0 { 1 } else { 2 };
         let count = self.before.written_count + entries;
@@ -126,15 +116,7 @@ impl Written {
     }
 
     fn expect_at(&self, raw: &RawSegment, offset: u64) -> StepOutcome {
-        let header = RawHeader {
-            size: self.data.len() as u64,
-            sequence: self.sequence,
-        };
-        let what = format!("header at {offset}");
-        expect_equal(&what, header, raw.header_at(offset)?)?;
-        let found = raw.payload(offset + HEADER, self.data.len())?;
-        let what = format!("data of frame {} in the ring", self.sequence);
-        pattern::compare(&what, &self.data, &found)
+        expect_frame(raw, offset, self.sequence, &self.data)
     }
 
     /// How many bytes were skipped for the frame to stand at `offset`.
@@ -149,6 +131,37 @@ impl Written {
         }
         Ok(self.before.to_end())
     }
+}
+
+/// Checks that the frame that ends at the write position is this one, whole. Where it stands.
+///
+/// # Errors
+///
+/// A failure that says what stands there instead.
+pub fn expect_last(raw: &RawSegment, sequence: u64, data: &[u8]) -> Result<u64, Failure> {
+    let state = RingState::of(raw)?;
+    let end = match state.write_pos {
+        0 => state.size,
+        position => position,
+    };
+    let total = HEADER + data.len() as u64;
+    let offset = end.checked_sub(total).ok_or_else(|| {
+        Failure::new(format!(
+            "expected the write position behind {total} bytes, found {end}"
+        ))
+    })?;
+    expect_frame(raw, offset, sequence, data)?;
+    Ok(offset)
+}
+
+fn expect_frame(raw: &RawSegment, offset: u64, sequence: u64, data: &[u8]) -> StepOutcome {
+    let size = data.len() as u64;
+    let what = format!("header at {offset}");
+    let found = raw.header_at(offset)?;
+    expect_equal(&what, RawHeader { size, sequence }, found)?;
+    let found = raw.payload(offset + HEADER, data.len())?;
+    let what = format!("data of frame {sequence} in the ring");
+    pattern::compare(&what, data, &found)
 }
 
 #[cfg(test)]
