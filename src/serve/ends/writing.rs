@@ -134,6 +134,7 @@ impl WritingEnd {
         writer.set_write_timeout(WRITE_TIMEOUT);
         match written {
             Ok(sequence) => {
+                self.look_at(sequence, &data)?;
                 self.last = Some(Written {
                     sequence,
                     data,
