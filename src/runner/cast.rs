@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use futures_util::future::{join_all, select_all};
 
-use super::event::Event;
 use super::execute::{Stage, Task};
 use super::fault::Fault;
 use super::leftover::{self, Leftovers, RunId};
@@ -15,6 +14,7 @@ use super::platform::Platform;
 use super::process::{Launch, StepServer, Trouble};
 use super::route::ProcessName;
 use super::sandbox::Sandbox;
+use super::transcript::Transcript;
 use crate::rpc::message::{InitializeParams, method};
 
 /// The step servers of one execution.
@@ -26,6 +26,8 @@ pub struct Cast<'a> {
     /// What they run in, if they do not run in the open.
     sandbox: Option<Sandbox>,
     servers: BTreeMap<ProcessName, StepServer>,
+    /// What they do and say.
+    transcript: Transcript,
     /// Those that have ended, kept for what they wrote.
     ended: Vec<StepServer>,
     /// Whether one ended without the chance to release what it held.
@@ -37,7 +39,9 @@ pub struct Cast<'a> {
 impl<'a> Cast<'a> {
     /// Nobody yet.
     pub fn new(stage: &'a Stage<'a>, task: &'a Task<'a>, limits: ScenarioLimits) -> Cast<'a> {
+        let transcript = Transcript::new(stage.events, task.number, task.folder, task.executions);
         Cast {
+            transcript,
             stage,
             task,
             limits,
@@ -97,6 +101,7 @@ impl<'a> Cast<'a> {
                 .task
                 .folder
                 .join(format!("{index}-{name}-{}.log", platform.name)),
+            transcript: Some((self.transcript.of(index), &name.role)),
         };
         let started =
             StepServer::start(self.stage.spawner, launch, &self.stage.config.limits).await;
@@ -112,11 +117,9 @@ impl<'a> Cast<'a> {
             server.end(self.stage.config.limits.shutdown).await;
             return Err(fault.with_tail(&server.tail().await));
         }
-        self.stage.events.emit(Event::ProcessStarted {
-            execution: self.task.number,
-            who: server.who(),
-            took: began.elapsed(),
-        });
+        if let Some(part) = &server.transcript {
+            part.ready(server.who(), began.elapsed());
+        }
         Ok(server)
     }
 
@@ -297,6 +300,11 @@ impl<'a> Cast<'a> {
             left.stuck.extend(sandbox.end().await.err());
         }
         left
+    }
+
+    /// What they do and say.
+    pub fn transcript(&self) -> &Transcript {
+        &self.transcript
     }
 
     /// Those that have ended.

@@ -14,10 +14,14 @@ use super::fault::Fault;
 use super::limits::ScenarioLimits;
 use super::outcome::{Evidence, Outcome};
 use super::plan::Execution;
-use super::process::Trouble;
+use super::process::{StepServer, Trouble};
 use super::route::{Deed, Destination, ProcessName, RoutedStep, Start};
 use super::spawn::Spawner;
+use super::transcript::shortened;
 use crate::rpc::message::{ATTACHMENT, ExecuteStepParams, StepResult, StringMap, method};
+
+/// How long an attachment may be, in bytes.
+const ATTACHED: usize = 64 * 1024;
 
 /// What all executions of a run share.
 pub struct Stage<'a> {
@@ -36,6 +40,8 @@ pub struct Stage<'a> {
 pub struct Task<'a> {
     /// Its number among all of the run.
     pub number: usize,
+    /// How many the run has.
+    pub executions: usize,
     /// What it is.
     pub execution: &'a Execution,
     /// For each step, whether the preflight found a definition that certainly fits.
@@ -99,6 +105,21 @@ pub async fn execute(stage: &Stage<'_>, task: &Task<'_>) -> Ended {
     running.finish(fault).await
 }
 
+/// A step that is being sent.
+struct Sending<'a> {
+    /// Its index.
+    index: usize,
+    step: &'a RoutedStep,
+    /// Whether the preflight found a definition that certainly fits.
+    sure: bool,
+}
+
+impl Sending<'_> {
+    fn is_broadcast(&self) -> bool {
+        self.step.to == Destination::All
+    }
+}
+
 /// An execution under way.
 struct Running<'a> {
     stage: &'a Stage<'a>,
@@ -120,16 +141,20 @@ impl Running<'_> {
             let text = step.step.to_string();
             self.emit(Event::StepStarted {
                 execution: self.number,
-                step: text.clone(),
+                step: index,
+                text: text.clone(),
+                line: step.step.line,
                 to: step.to.to_string(),
             });
             let began = Instant::now();
-            let played = self.step(step, task.sure[index]).await;
+            let played = self.step(index, step, task.sure[index]).await;
             self.emit(Event::StepFinished {
                 execution: self.number,
-                step: text,
+                step: index,
+                text,
                 took: began.elapsed(),
                 success: played.is_ok(),
+                error: played.as_ref().err().map(|fault| fault.message.clone()),
             });
             played?;
         }
@@ -145,7 +170,7 @@ impl Running<'_> {
     }
 
     /// Runs one step; the death of a process that it does not go to ends it.
-    async fn step(&mut self, step: &RoutedStep, sure: bool) -> Result<(), Fault> {
+    async fn step(&mut self, index: usize, step: &RoutedStep, sure: bool) -> Result<(), Fault> {
         match &step.start {
             Some(Start::Replace(name)) => self.cast.replace(name).await?,
             Some(Start::Another(name)) => self.cast.start(std::slice::from_ref(name)).await?,
@@ -157,9 +182,10 @@ impl Running<'_> {
             Destination::All => self.cast.names(),
             Destination::Runner(deed) => return self.deed(deed).await,
         };
+        let sending = Sending { index, step, sure };
         let changes = tokio::select! {
             biased;
-            changes = self.send(step, &targets, sure) => changes?,
+            changes = self.send(&sending, &targets) => changes?,
             died = self.cast.death_beside(&targets) => return Err(crashed(&died)),
         };
         context::merge(&mut self.context, changes);
@@ -169,16 +195,14 @@ impl Running<'_> {
     /// Sends a step to its processes; yields what each one added to the context.
     async fn send(
         &self,
-        step: &RoutedStep,
+        sending: &Sending<'_>,
         targets: &[ProcessName],
-        sure: bool,
     ) -> Result<Vec<(String, StringMap)>, Fault> {
-        let broadcast = step.to == Destination::All;
         let one = |name: ProcessName| async move {
-            let changes = self.send_to(step, &name, broadcast, sure).await?;
+            let changes = self.send_to(sending, &name).await?;
             Ok((name.to_string(), changes))
         };
-        if !broadcast {
+        if !sending.is_broadcast() {
             return join_all(targets.iter().cloned().map(one))
                 .await
                 .into_iter()
@@ -191,27 +215,41 @@ impl Running<'_> {
         Ok(changes)
     }
 
-    async fn send_to(
-        &self,
-        step: &RoutedStep,
-        name: &ProcessName,
-        is_broadcast: bool,
-        sure: bool,
-    ) -> Result<StringMap, Fault> {
+    /// Sends a step to a process and tells how that goes.
+    async fn send_to(&self, sending: &Sending<'_>, name: &ProcessName) -> Result<StringMap, Fault> {
         let Some(server) = self.cast.get(name) else {
             let message = format!("the {name} does not run any more");
             return Err(Fault::new(Outcome::Failed, message));
         };
-        if step.awaits_death && server.exit().is_some() {
+        if sending.step.awaits_death && server.exit().is_some() {
             return Ok(StringMap::new());
         }
+        let began = Instant::now();
+        if let Some(part) = &server.transcript {
+            part.sent(sending.index);
+        }
+        let result = self.ask(sending, name, server).await;
+        if let Some(part) = &server.transcript {
+            part.answered(sending.index, began.elapsed(), result.is_ok());
+        }
+        result
+    }
+
+    /// Asks a process to play a step; yields what that added to the context.
+    async fn ask(
+        &self,
+        sending: &Sending<'_>,
+        name: &ProcessName,
+        server: &StepServer,
+    ) -> Result<StringMap, Fault> {
+        let step = sending.step;
         let params = ExecuteStepParams {
             process: name.to_string(),
             step_type: step.step.kind,
             step: step.step.text.clone(),
             parameters: context::parameters(&step.step),
             context: self.context.clone(),
-            is_broadcast,
+            is_broadcast: sending.is_broadcast(),
         };
         let limit = self.limits.step;
         let began = Instant::now();
@@ -222,9 +260,9 @@ impl Running<'_> {
             Err(Trouble::Died { .. }) if step.awaits_death => return Ok(StringMap::new()),
             other => other.map_err(Fault::from)?,
         };
-        self.emit_attachments(&result);
+        self.tell_records(sending.index, server, &result);
         if !result.success {
-            return Err(Fault::of_result(result, sure));
+            return Err(Fault::of_result(result, sending.sure));
         }
         if step.awaits_death {
             let rest = limit.saturating_sub(began.elapsed());
@@ -238,13 +276,17 @@ impl Running<'_> {
         Ok(changes)
     }
 
-    fn emit_attachments(&self, result: &StepResult) {
+    /// Tells what a process has logged since its previous answer.
+    fn tell_records(&self, step: usize, server: &StepServer, result: &StepResult) {
         for entry in &result.logs {
             if let Some(text) = entry.message.strip_prefix(ATTACHMENT) {
                 self.emit(Event::Attachment {
                     execution: self.number,
-                    text: text.to_owned(),
+                    step,
+                    text: shortened(text, ATTACHED),
                 });
+            } else if let Some(part) = &server.transcript {
+                part.record(step, entry);
             }
         }
     }
@@ -286,6 +328,7 @@ impl Running<'_> {
                 _ => ended.evidence.fault = Some(Fault::new(Outcome::Failed, complaint)),
             }
         }
+        self.cast.transcript().close();
         let left = self.cast.clear_away().await;
         ended.warnings.extend(left.stuck);
         ended.leftovers = left.expected;

@@ -2,8 +2,12 @@
 
 use super::outcome::Outcome;
 use super::process::Trouble;
+use super::transcript::shortened;
 use crate::rpc::client::CallError;
 use crate::rpc::message::{self, StepResult};
+
+/// How long a message may be, in bytes: step servers may write what they like.
+const LONGEST: usize = 64 * 1024;
 
 /// Something that went wrong, or that kept an execution from running.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of the given kind.
     pub fn new(outcome: Outcome, message: impl Into<String>) -> Fault {
-        let message = message.into();
+        let message = shortened(&message.into(), LONGEST);
         Fault { outcome, message }
     }
 

@@ -13,7 +13,10 @@
 //!    [`sandbox`] that a [`holder`] keeps; it sends them the steps, and what they leave is removed
 //!    ([`leftover`]);
 //! 6. [`outcome`] decides what became of it;
-//! 7. [`report`]s are made of [`event`]s, which every stage sends.
+//! 7. every stage sends [`event`]s; those of processes come from a [`transcript`]. The
+//!    [`event_log`] keeps them, after a [`header`] that also says on which [`machine`] it was;
+//! 8. [`report`]s are made of events: that on the terminal as they come, all others of the
+//!    [`record`] of a run, which is read from its log.
 //!
 //! [`schedule`] says which executions run side by side, in what order and how often, [`limits`] how
 //! long they may take, and [`scale`] what is made shorter.
@@ -28,15 +31,18 @@ pub mod combination;
 pub mod config;
 pub mod context;
 pub mod event;
+pub mod event_log;
 pub mod execute;
 pub mod exit;
 pub mod fault;
 pub mod feature;
 pub mod filter;
+pub mod header;
 pub mod holder;
 pub mod known;
 pub mod leftover;
 pub mod limits;
+pub mod machine;
 pub mod mutant;
 pub mod mutate;
 pub mod nearest;
@@ -45,6 +51,7 @@ pub mod plan;
 pub mod platform;
 pub mod preflight;
 pub mod process;
+pub mod record;
 pub mod report;
 pub mod route;
 pub mod run;
@@ -61,5 +68,6 @@ pub mod stderr;
 pub mod survivor;
 pub mod tally;
 pub mod terminal;
+pub mod transcript;
 pub mod trial;
 pub mod workload;

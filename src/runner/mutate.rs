@@ -60,6 +60,7 @@ pub async fn mutate(work: &Workload, asked: &Mutation, stage: &Stage<'_>) -> Exi
             stage,
             catalogues: &catalogues,
             sandboxed,
+            executions: work.executions.len(),
         },
         folder: work.config.output.join("runs").join(run_name()),
         jobs: jobs(asked.jobs, &work.config),
@@ -108,7 +109,7 @@ impl Bench<'_> {
         let executions = &self.work.executions;
         self.emit(Event::TrialsStarted {
             trials: executions.len(),
-            what: "executions as they are",
+            what: "executions as they are".to_owned(),
         });
         let schedule = schedule(executions, 1, None, self.jobs);
         let mut results = schedule
@@ -190,7 +191,7 @@ impl Bench<'_> {
         if !trials.is_empty() {
             self.emit(Event::TrialsStarted {
                 trials: trials.len(),
-                what: "mutants",
+                what: "mutants".to_owned(),
             });
         }
         let executions: Vec<_> = trials.iter().map(|t| t.execution.clone()).collect();

@@ -1,10 +1,13 @@
 //! What became of an execution: one enum, decided in one place.
 
+use serde::{Deserialize, Serialize};
+
 use super::fault::Fault;
 use super::known::KnownFailure;
 
 /// What became of an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Every step did what it says.
     Passed,
@@ -30,11 +33,13 @@ pub enum Outcome {
     UnexpectedPass,
     /// The user ended the run before it.
     Interrupted,
+    /// Its end is not in the log of a run that has no end itself.
+    Incomplete,
 }
 
 impl Outcome {
     /// All outcomes, in the order in which they are counted.
-    pub const ALL: [Outcome; 12] = [
+    pub const ALL: [Outcome; 13] = [
         Outcome::Passed,
         Outcome::Failed,
         Outcome::TimedOut,
@@ -44,6 +49,7 @@ impl Outcome {
         Outcome::UnexpectedPass,
         Outcome::SetupError,
         Outcome::Interrupted,
+        Outcome::Incomplete,
         Outcome::KnownFailure,
         Outcome::Unsupported,
         Outcome::Skipped,
@@ -64,6 +70,7 @@ impl Outcome {
             Outcome::KnownFailure => "known failure",
             Outcome::UnexpectedPass => "unexpected pass",
             Outcome::Interrupted => "interrupted",
+            Outcome::Incomplete => "incomplete",
         }
     }
 
@@ -82,6 +89,7 @@ impl Outcome {
             Outcome::KnownFailure => 'k',
             Outcome::UnexpectedPass => 'U',
             Outcome::Interrupted => 'I',
+            Outcome::Incomplete => 'X',
         }
     }
 

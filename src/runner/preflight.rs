@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::cast::environment;
 use super::catalogue::{Catalogue, Fit};
-use super::event::{Event, Events};
+use super::event::Events;
 use super::execute::Stage;
 use super::fault::Fault;
 use super::leftover::RunId;
@@ -47,6 +47,7 @@ pub async fn ask(platform: &Platform, stage: &Stage<'_>) -> Result<(Catalogue, L
         env: environment(RunId::next(0)),
         inside: None,
         log: folder.join(format!("{}.log", platform.name)),
+        transcript: None,
     };
     let limits = &stage.config.limits;
     let mut server = StepServer::start(stage.spawner, launch, limits)
@@ -104,12 +105,10 @@ async fn ask_into(
         let catalogue = answer.map(|(catalogue, last)| {
             leaving.push(last);
             let (name, count) = (&platform.name, catalogue.len());
-            stage
-                .events
-                .emit(Event::Note(format!("{name} defines {count} steps")));
+            stage.events.note(format!("{name} defines {count} steps"));
             for pattern in &catalogue.unreadable {
                 let what = format!("{name}: cannot tell what this pattern fits: {pattern}");
-                stage.events.emit(Event::Note(what));
+                stage.events.note(what);
             }
             catalogue
         });
@@ -123,10 +122,10 @@ pub async fn leave(leaving: Vec<Leaving>, events: &Events) {
         match farewell {
             Ok(farewell) => {
                 for complaint in farewell.complaints {
-                    events.emit(Event::Note(complaint));
+                    events.note(complaint);
                 }
             }
-            Err(error) => events.emit(Event::Warning(error.to_string())),
+            Err(error) => events.warn(error.to_string()),
         }
     }
 }

@@ -12,11 +12,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::limits::Limits;
 use super::platform::Platform;
 use super::spawn::{Exit, Namespaces, Spawner};
 use super::stderr::{Log, StandardError};
+use super::transcript::Part;
 use crate::rpc::client::{CallError, Client};
 use crate::rpc::message::method;
 
@@ -37,6 +39,8 @@ pub struct Launch<'a> {
     pub inside: Option<Arc<Namespaces>>,
     /// Where its standard error is kept.
     pub log: PathBuf,
+    /// Where it is told what happens to it, and the role that it plays then.
+    pub transcript: Option<(Part, &'a str)>,
 }
 
 /// Why a step server has not done what it was asked to.
@@ -81,12 +85,16 @@ pub struct StepServer {
     pub platform: String,
     /// Process id.
     pub pid: i32,
+    /// Its part of the transcript, where there is one.
+    pub transcript: Option<Part>,
     client: Option<Client>,
     /// Whether a call was made and not answered.
     busy: AtomicBool,
     exit: watch::Receiver<Option<Exit>>,
     spawner: Spawner,
     stderr: StandardError,
+    /// Tells how it has ended.
+    epitaph: Option<JoinHandle<()>>,
     /// What the connection had to tell when it was closed.
     oddities: Vec<String>,
 }
@@ -137,7 +145,7 @@ impl StepServer {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let log = Log::create(launch.log)?;
+        let log = Log::create(launch.log.clone())?;
         let child = spawner.spawn_inside(command, launch.inside).await;
         let child = child.map_err(|error| {
             // The system's error is the same for a program and for a folder that is not there.
@@ -154,11 +162,20 @@ impl StepServer {
         let stdout = ChildStdout::from_std(child.stdout.expect(piped));
         let stderr = ChildStderr::from_std(child.stderr.expect(piped));
         let pipe_error = |error: std::io::Error| format!("{program}: {error}");
-        let stderr = StandardError::keep(stderr.map_err(pipe_error)?, log);
+        let transcript = launch.transcript.map(|(transcript, role)| {
+            transcript.started(&launch.name, role, &platform.name, child.pid, &launch.log);
+            transcript
+        });
+        let exit = child.exit.clone();
+        let epitaph = transcript
+            .clone()
+            .map(|part| tokio::spawn(tell_end(exit, part)));
+        let stderr = StandardError::keep(stderr.map_err(pipe_error)?, log, transcript.clone());
         Ok(StepServer {
             name: launch.name,
             platform: platform.name.clone(),
             pid: child.pid,
+            transcript,
             client: Some(Client::new(
                 stdout.map_err(pipe_error)?,
                 stdin.map_err(pipe_error)?,
@@ -167,6 +184,7 @@ impl StepServer {
             exit: child.exit,
             spawner: spawner.clone(),
             stderr,
+            epitaph,
             oddities: Vec::new(),
         })
     }
@@ -232,10 +250,7 @@ impl StepServer {
     }
 
     async fn exited(&self) -> Exit {
-        let mut exit = self.exit.clone();
-        let ended = exit.wait_for(Option::is_some).await;
-        let ended = ended.expect("the reaper sets the exit before it lets go of the sender");
-        ended.clone().expect("waited for it to be set")
+        end_of(self.exit.clone()).await
     }
 
     /// Whether it has not answered a call, so that it may not answer another either.
@@ -324,9 +339,23 @@ impl StepServer {
     pub async fn tail(&mut self) -> Vec<String> {
         if self.exit().is_some() {
             self.stderr.finish(AT_ONCE).await;
+            if let Some(epitaph) = self.epitaph.take() {
+                // It has nothing to wait for any more.
+                let _ = epitaph.await;
+            }
         }
         self.stderr.last_lines()
     }
+}
+
+async fn end_of(mut exit: watch::Receiver<Option<Exit>>) -> Exit {
+    let ended = exit.wait_for(Option::is_some).await;
+    let ended = ended.expect("the reaper sets the exit before it lets go of the sender");
+    ended.clone().expect("waited for it to be set")
+}
+
+async fn tell_end(exit: watch::Receiver<Option<Exit>>, transcript: Part) {
+    transcript.exited(&end_of(exit).await);
 }
 
 impl Drop for StepServer {

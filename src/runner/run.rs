@@ -1,14 +1,16 @@
 //! A whole run: preflight, all executions, the end of the report.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::cli::Manner;
-use super::event::{Event, Events, ExecutionInfo, ExecutionReport};
+use super::event::{Event, Events, ExecutionInfo, ExecutionReport, Footer};
 use super::execute::{Ended, Stage, Task, execute};
 use super::exit::Exit;
 use super::fault::Fault;
 use super::filter::Filter;
+use super::header::{Header, Invocation, describe};
 use super::leftover::{LOCKS, SHARED_MEMORY};
 use super::outcome::{Evidence, Outcome, Verdict, decide};
 use super::plan::{Execution, plan};
@@ -17,21 +19,27 @@ use super::sandbox::Sandbox;
 use super::schedule::{self, Turn, schedule};
 use super::workload::Workload;
 
-/// Runs all executions of `work` and says how it ended.
-pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
+/// Runs all executions of `work` and says how it ended. `folder` is where its logs go.
+pub async fn run(
+    work: &Workload,
+    manner: &Manner,
+    invocation: &Invocation,
+    folder: &Path,
+    stage: &Stage<'_>,
+) -> Exit {
     let began = Instant::now();
-    let folder = work.config.output.join("runs").join(run_name());
     let seed = manner
         .shuffle
         .map(|seed| seed.unwrap_or_else(schedule::new_seed));
     let jobs = schedule::jobs(manner.jobs, &work.config);
     let schedule = schedule(&work.executions, manner.repeat, seed, jobs);
+    let mut header = Header::new(invocation, &work.config, &schedule.in_order());
+    header.jobs = jobs.min(schedule.together.len()).max(1);
+    (header.repeat, header.seed) = (manner.repeat, seed);
+    let executions = header.executions.len();
     stage.events.emit(Event::RunStarted {
-        executions: work.executions.len(),
-        jobs: jobs.min(schedule.together.len()).max(1),
-        repeat: manner.repeat,
-        seed,
-        folder: folder.clone(),
+        header: Box::new(header),
+        folder: folder.to_owned(),
     });
     let (sandboxed, (catalogues, leaving)) = tokio::join!(
         try_sandbox(manner.no_sandbox, stage),
@@ -43,8 +51,9 @@ pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
             stage,
             catalogues: &catalogues,
             sandboxed,
+            executions,
         },
-        folder: &folder,
+        folder,
         repeat: manner.repeat,
     };
     let outcomes = schedule.carry_out(jobs, async |turn| play.turn(turn).await);
@@ -52,8 +61,15 @@ pub async fn run(work: &Workload, manner: &Manner, stage: &Stage<'_>) -> Exit {
     preflight::leave(leaving, stage.events).await;
     warn_of_stale_entries(work, stage.events);
     let interrupted = stage.interrupt.is_cancelled();
-    let took = began.elapsed();
-    stage.events.emit(Event::RunFinished { interrupted, took });
+    let mut counts = BTreeMap::new();
+    for outcome in &outcomes {
+        *counts.entry(*outcome).or_insert(0) += 1;
+    }
+    stage.events.emit(Event::RunFinished(Footer {
+        interrupted,
+        took: began.elapsed(),
+        counts,
+    }));
     Exit::of(&outcomes, interrupted)
 }
 
@@ -68,19 +84,17 @@ struct Play<'a> {
 impl Play<'_> {
     /// Runs an execution once, and tells what became of it.
     async fn turn(&self, turn: &Turn<'_>) -> Outcome {
-        let info = describe(turn);
+        let info = describe(turn, &self.work.config.root);
         let events = self.arena.stage.events;
         events.emit(Event::ExecutionStarted(info.clone()));
         let began = Instant::now();
-        let mut name = format!("{}-{}", info.id, info.combination);
-        if self.repeat > 1 {
-            name.push_str(&format!("-{}", turn.repetition));
-        }
-        let logs = self.folder.join(name);
+        let name = folder_name(&info, self.repeat);
+        let logs = self.folder.join(&name);
         let ended = self.arena.play(turn.number, turn.execution, &logs).await;
         let verdict = decide(&ended.evidence, self.work.known.find(turn.execution));
         let outcome = verdict.outcome;
-        let report = report(info, ended, verdict, began.elapsed(), logs);
+        let folder = logs.is_dir().then(|| PathBuf::from(name));
+        let report = report(info, ended, verdict, began.elapsed(), folder);
         events.emit(Event::ExecutionFinished(Box::new(report)));
         outcome
     }
@@ -95,6 +109,8 @@ pub(super) struct Arena<'a> {
     pub catalogues: &'a Catalogues,
     /// Whether they have sandboxes.
     pub sandboxed: bool,
+    /// How many there are.
+    pub executions: usize,
 }
 
 impl Arena<'_> {
@@ -108,6 +124,7 @@ impl Arena<'_> {
             Judgement::Run(sure) => {
                 let task = Task {
                     number,
+                    executions: self.executions,
                     execution,
                     sure: &sure,
                     folder: logs,
@@ -133,7 +150,7 @@ pub(super) async fn try_sandbox(unwanted: bool, stage: &Stage<'_>) -> bool {
             "executions share {SHARED_MEMORY} and {LOCKS} with everybody, because no sandbox can \
              be made: {why}"
         );
-        stage.events.emit(Event::Warning(what));
+        stage.events.warn(what);
     }
     tried.is_ok()
 }
@@ -143,7 +160,7 @@ fn report(
     ended: Ended,
     verdict: Verdict,
     took: Duration,
-    logs: PathBuf,
+    folder: Option<PathBuf>,
 ) -> ExecutionReport {
     let mut warnings = ended.warnings;
     // Without another fault the leaks are the reason of the outcome.
@@ -151,6 +168,10 @@ fn report(
         let leaks = ended.evidence.leaks.iter();
         warnings.extend(leaks.map(|leak| format!("left behind: {leak}")));
     }
+    let tails = match verdict.outcome.is_green() {
+        true => Vec::new(),
+        false => ended.tails,
+    };
     ExecutionReport {
         info,
         outcome: verdict.outcome,
@@ -159,8 +180,8 @@ fn report(
         took,
         warnings,
         leftovers: ended.leftovers,
-        tails: ended.tails,
-        folder: logs.is_dir().then_some(logs),
+        tails,
+        folder,
     }
 }
 
@@ -174,7 +195,7 @@ fn warn_of_stale_entries(work: &Workload, events: &Events) {
     let every = plan(&work.scenarios, &Filter::default(), &platforms);
     for stale in work.known.stale(&every) {
         let what = format!("an entry of the known failures matches nothing: {stale}");
-        events.emit(Event::Warning(what));
+        events.warn(what);
     }
 }
 
@@ -188,25 +209,13 @@ fn not_run(fault: Fault) -> Ended {
     }
 }
 
-fn describe(turn: &Turn<'_>) -> ExecutionInfo {
-    let execution = turn.execution;
-    let scenario = &execution.scenario.scenario;
-    let roles = match &execution.scenario.plays_all {
-        Some(one) => vec![one.to_string()],
-        None => execution.scenario.roles.clone(),
-    };
-    ExecutionInfo {
-        number: turn.number,
-        repetition: turn.repetition,
-        id: scenario.id.to_string(),
-        name: scenario.name.clone(),
-        place: format!("{}:{}", scenario.file.display(), scenario.line),
-        combination: execution.combination(),
-        roles: roles
-            .into_iter()
-            .zip(execution.platforms.iter().cloned())
-            .collect(),
+/// The name of the folder with the logs of an execution.
+fn folder_name(info: &ExecutionInfo, repeat: u32) -> String {
+    let mut name = format!("{}-{}", info.id, info.combination);
+    if repeat > 1 {
+        name.push_str(&format!("-{}", info.repetition));
     }
+    name
 }
 
 /// A name for the folder of a run: its time, and the process id for two at the same time.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::rpc::message::StepType;
 
 /// The number of a scenario: its feature's and its own, and the row of an outline.
@@ -75,15 +77,17 @@ pub(super) fn number_in(tag: &str, name: &str) -> Option<u64> {
 }
 
 /// One step of a scenario.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Its kind, `And` and `But` resolved.
     pub kind: StepType,
     /// The text after the keyword.
     pub text: String,
     /// The rows of its data table, headers first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<Vec<Vec<String>>>,
     /// Its doc string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc_string: Option<String>,
     /// The line of the file that it stands in.
     pub line: usize,

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::{StreamExt, stream};
 
 use super::config::Config;
+use super::machine::memory;
 use super::plan::Execution;
 
 /// The tag of scenarios that run alone.
@@ -72,6 +73,13 @@ pub fn schedule(
 }
 
 impl<'a> Schedule<'a> {
+    /// All turns, in the order of their numbers.
+    pub fn in_order(&self) -> Vec<Turn<'a>> {
+        let mut turns = [self.together.as_slice(), &self.alone].concat();
+        turns.sort_by_key(|turn| turn.number);
+        turns
+    }
+
     /// Lets everybody have their turn, `jobs` of those that run side by side at a time.
     pub async fn carry_out<R>(&self, jobs: usize, play: impl AsyncFn(&Turn<'a>) -> R) -> Vec<R> {
         let together = stream::iter(&self.together).map(|turn| play(turn));
@@ -93,8 +101,8 @@ pub fn jobs(asked: Option<u16>, config: &Config) -> usize {
 /// How many executions run at the same time where nobody says it: most of the time they wait.
 fn default_jobs() -> usize {
     let processors = available_parallelism().map_or(1, usize::from);
-    let memory = std::fs::read_to_string("/proc/meminfo").ok();
-    let memory = memory.and_then(|text| available_memory(&text));
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok();
+    let memory = meminfo.and_then(|text| memory(&text, "MemAvailable:"));
     bounded_jobs(processors, memory)
 }
 
@@ -102,14 +110,6 @@ fn bounded_jobs(processors: usize, memory: Option<u64>) -> usize {
     let fitting = memory.map_or(u64::MAX, |bytes| bytes / MEMORY);
     let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
     (2 * processors).min(fitting).max(1)
-}
-
-/// The memory that `/proc/meminfo` says is available, in bytes.
-fn available_memory(meminfo: &str) -> Option<u64> {
-    let mut lines = meminfo.lines();
-    let value = lines.find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 /// A seed that is another one each time.
@@ -223,8 +223,6 @@ mod tests {
         assert_eq!(bounded_jobs(2, None), 4);
         assert_eq!(bounded_jobs(8, Some(4 << 30)), 8);
         assert_eq!(bounded_jobs(8, Some(100)), 1);
-        let text = "MemTotal: 9 kB\nMemAvailable:    2048 kB\n";
-        assert_eq!(available_memory(text), Some(2 << 20));
         assert!(default_jobs() >= 1);
     }
 }

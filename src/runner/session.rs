@@ -9,11 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::cli::{Cli, Command, Run};
 use super::config::{self, Config};
-use super::event::{Event, Events};
+use super::event::{Events, Reporter};
+use super::event_log::EventLog;
 use super::execute::Stage;
 use super::exit::{Exit, Refusal};
+use super::header::{Again, Invocation};
 use super::holder;
 use super::leftover;
+use super::machine::Looking;
 use super::mutate::mutate;
 use super::nearest::did_you_mean;
 use super::plan::Execution;
@@ -21,10 +24,9 @@ use super::platform::Platform;
 use super::preflight::{self, Judgement};
 use super::report::Console;
 use super::report::console::Verbosity;
-use super::report::failure::Again;
 use super::report::mutants::Mutants;
 use super::route::RoutedScenario;
-use super::run::run;
+use super::run::{run, run_name};
 use super::spawn::Spawner;
 use super::terminal::{say, warn};
 use super::workload::Workload;
@@ -49,26 +51,70 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
         Command::HoldSandbox { shm_size } => Ok(holder::hold(*shm_size)),
         Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
         Command::Doctor { platforms } => doctor(cli, config()?, platforms),
-        Command::Run(Run { selection, manner }) => {
-            let mut config = config()?;
-            let scale = &mut config.scale;
-            scale.long_running = manner.long_running.unwrap_or(scale.long_running);
-            scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
-            let work = Workload::new(config, selection)?;
-            with_stage(cli, &work.config, async |stage| {
-                run(&work, manner, stage).await
-            })
-        }
+        Command::Run(run) => run_scenarios(cli, run, config()?),
         Command::Mutate(asked) => {
             let work = Workload::new(config()?, &asked.selection)?;
-            with_stage(cli, &work.config, async |stage| {
+            let reporters = vec![boxed(Mutants::new(verbosity(cli)))];
+            with_stage(&work.config, reporters, async |stage| {
                 mutate(&work, asked, stage).await
             })
         }
         Command::Check(selection) => {
             let work = Workload::new(config()?, selection)?;
-            with_stage(cli, &work.config, async |stage| check(&work, stage).await)
+            let reporters = vec![boxed(Console::new(verbosity(cli)))];
+            with_stage(&work.config, reporters, async |stage| {
+                check(&work, stage).await
+            })
         }
+    }
+}
+
+fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Refusal> {
+    let Run { selection, manner } = asked;
+    let looking = Looking::into(&config.root);
+    let scale = &mut config.scale;
+    scale.long_running = manner.long_running.unwrap_or(scale.long_running);
+    scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
+    let work = Workload::new(config, selection)?;
+    let name = run_name();
+    let folder = work.config.output.join("runs").join(&name);
+    let log = EventLog::create(&folder).map_err(Refusal::usage)?;
+    let invocation = Invocation {
+        run: name,
+        command: command_line(),
+        again: Again {
+            command: command_again(cli),
+            options: asked.options_again(),
+        },
+        commit: looking.found(),
+    };
+    let reporters = vec![boxed(Console::new(verbosity(cli))), boxed(log)];
+    with_stage(&work.config, reporters, async |stage| {
+        run(&work, manner, &invocation, &folder, stage).await
+    })
+}
+
+/// The command line as it was typed.
+fn command_line() -> Vec<String> {
+    let mut words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if let (Ok(front_door), Some(first)) = (std::env::var("HARMONY_INVOKED_AS"), words.first_mut())
+    {
+        *first = front_door;
+    }
+    words
+}
+
+fn boxed(reporter: impl Reporter + 'static) -> Box<dyn Reporter> {
+    Box::new(reporter)
+}
+
+fn verbosity(cli: &Cli) -> Verbosity {
+    match (cli.verbose, cli.quiet) {
+        (true, _) => Verbosity::Verbose,
+        (_, true) => Verbosity::Quiet,
+        _ => Verbosity::Normal,
     }
 }
 
@@ -110,16 +156,7 @@ fn list(work: &Workload) -> Exit {
     Exit::Green
 }
 
-/// How a failure is reproduced.
-fn again(cli: &Cli) -> Again {
-    let options = match &cli.command {
-        Command::Run(run) => run.options_again(),
-        _ => String::new(),
-    };
-    let command = command_again(cli);
-    Again { command, options }
-}
-
+/// What a command that reproduces a failure begins with.
 fn command_again(cli: &Cli) -> String {
     let invoked = std::env::var("HARMONY_INVOKED_AS");
     let command = invoked.unwrap_or_else(|_| "harmony run".to_owned());
@@ -134,26 +171,18 @@ fn command_again(cli: &Cli) -> String {
 
 /// Runs an asynchronous command, with what it needs to start step servers and to report.
 fn with_stage(
-    cli: &Cli,
     config: &Config,
+    reporters: Vec<Box<dyn Reporter>>,
     command: impl AsyncFnOnce(&Stage<'_>) -> Exit,
 ) -> Result<Exit, Refusal> {
     let failed = |error: std::io::Error| Refusal(Exit::Setup, error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let verbosity = match (cli.verbose, cli.quiet) {
-        (true, _) => Verbosity::Verbose,
-        (_, true) => Verbosity::Quiet,
-        _ => Verbosity::Normal,
-    };
     let stage = Stage {
         config,
         spawner: &Spawner::new().map_err(failed)?,
-        events: &match &cli.command {
-            Command::Mutate(_) => Events::new(Mutants::new(verbosity)),
-            _ => Events::new(Console::new(verbosity, again(cli))),
-        },
+        events: &Events::new(reporters),
         interrupt: &CancellationToken::new(),
     };
     runtime.map_err(failed)?.block_on(async {
@@ -198,7 +227,7 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
     for execution in &work.executions {
         if !last.is_some_and(|last| Arc::ptr_eq(last, &execution.scenario)) {
             for line in routing(&execution.scenario) {
-                stage.events.emit(Event::Note(line));
+                stage.events.note(line);
             }
         }
         last = Some(&execution.scenario);
@@ -261,7 +290,8 @@ fn doctor(cli: &Cli, config: Config, names: &[String]) -> Result<Exit, Refusal> 
             )));
         }
     }
-    with_stage(cli, &config, async |stage| {
+    let reporters = vec![boxed(Console::new(verbosity(cli)))];
+    with_stage(&config, reporters, async |stage| {
         let meant = |p: &&Platform| names.is_empty() || names.contains(&p.name);
         let mut exit = Exit::Green;
         for platform in config.platforms.iter().filter(meant) {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::JoinHandle;
 
 use super::terminal::warn;
+use super::transcript::Part;
 
 /// How many lines a report shows.
 const LINES: usize = 12;
@@ -33,13 +34,20 @@ pub struct StandardError {
 }
 
 impl StandardError {
-    /// Reads `pipe` to its end, into `log`.
+    /// Reads `pipe` to its end, into `log` and, line by line, `transcript`.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn keep(pipe: impl AsyncRead + Unpin + Send + 'static, log: Log) -> StandardError {
-        let tail = Arc::new(Mutex::new(Tail::default()));
+    pub fn keep(
+        pipe: impl AsyncRead + Unpin + Send + 'static,
+        log: Log,
+        transcript: Option<Part>,
+    ) -> StandardError {
+        let tail = Arc::new(Mutex::new(Tail {
+            transcript,
+            ..Tail::default()
+        }));
         let reading = tokio::spawn(read(pipe, log, tail.clone()));
         StandardError {
             tail,
@@ -69,7 +77,7 @@ async fn read(mut pipe: impl AsyncRead + Unpin, mut log: Log, tail: Arc<Mutex<Ta
     let mut piece = vec![0; 16 * 1024];
     loop {
         match pipe.read(&mut piece).await {
-            Ok(0) => return,
+            Ok(0) => return lock(&tail).end(),
             Ok(count) => {
                 log.write(&piece[..count]);
                 lock(&tail).push(&piece[..count]);
@@ -106,7 +114,8 @@ impl Log {
         })
     }
 
-    fn write(&mut self, bytes: &[u8]) {
+    /// Adds to it, as long as it takes something.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
         let Some(file) = &mut self.file else {
             return;
         };
@@ -133,6 +142,8 @@ struct Tail {
     whole: VecDeque<String>,
     /// The beginning of the line that has not ended yet.
     open: Vec<u8>,
+    /// Where every line is told.
+    transcript: Option<Part>,
 }
 
 impl Tail {
@@ -144,9 +155,24 @@ impl Tail {
                 if self.whole.len() == LINES {
                     self.whole.pop_front();
                 }
-                self.whole.push_back(text(&self.open));
+                let line = text(&self.open);
+                self.tell(&line);
+                self.whole.push_back(line);
                 self.open.clear();
             }
+        }
+    }
+
+    /// There is nothing more to come.
+    fn end(&self) {
+        if !self.open.is_empty() {
+            self.tell(&text(&self.open));
+        }
+    }
+
+    fn tell(&self, line: &str) {
+        if let Some(transcript) = &self.transcript {
+            transcript.line(line);
         }
     }
 
@@ -219,7 +245,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let log = Log::create(path.clone()).unwrap();
-        let mut kept = StandardError::keep(&b"one\ntwo"[..], log);
+        let mut kept = StandardError::keep(&b"one\ntwo"[..], log, None);
         kept.finish(Duration::from_secs(20)).await;
         assert_eq!(kept.last_lines(), ["one", "two"]);
         assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntwo");

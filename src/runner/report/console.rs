@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use owo_colors::OwoColorize;
 
-use super::failure::{self, Again};
+use super::failure;
 use super::progress::Progress;
 use super::repetitions::{grouped, is_same};
 use super::{line, matrix};
 use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, Reporter};
+use crate::runner::header::Again;
 use crate::runner::outcome::Outcome;
 
 /// How much is printed.
@@ -49,17 +50,17 @@ pub struct Console {
 
 impl Console {
     /// A console on standard output; what runs now is shown on a terminal's standard error.
-    pub fn new(verbosity: Verbosity, again: Again) -> Console {
+    pub fn new(verbosity: Verbosity) -> Console {
         let out = Box::new(anstream::AutoStream::auto(std::io::stdout()));
-        let mut console = Console::on(out, verbosity, again);
+        let mut console = Console::on(out, verbosity);
         console.bar = Progress::new(verbosity);
         console
     }
 
-    fn on(out: Box<dyn Write + Send>, verbosity: Verbosity, again: Again) -> Console {
+    fn on(out: Box<dyn Write + Send>, verbosity: Verbosity) -> Console {
         Console {
             verbosity,
-            again,
+            again: Again::default(),
             out,
             bar: Progress::default(),
             total: 0,
@@ -182,7 +183,7 @@ impl Console {
         let head = failure::headline(report, self.repeat);
         self.line("");
         self.line(&head.style(line::style(report.outcome)).to_string());
-        for line in failure::details(report, &self.again) {
+        for line in failure::details(report, &self.again, &self.folder) {
             self.line(&line);
         }
     }
@@ -235,22 +236,17 @@ impl Reporter for Console {
         let verbose = self.verbosity == Verbosity::Verbose;
         self.bar.notice(event);
         match event {
-            Event::RunStarted {
-                executions,
-                jobs,
-                repeat,
-                seed,
-                folder,
-            } => {
-                self.total = executions * *repeat as usize;
-                (self.jobs, self.repeat, self.seed) = (*jobs, *repeat, *seed);
+            Event::RunStarted { header, folder } => {
+                self.total = header.executions.len();
+                (self.jobs, self.repeat, self.seed) = (header.jobs, header.repeat, header.seed);
+                self.again = header.again.clone();
                 self.folder = folder.clone();
-                if let (Some(seed), true) = (seed, self.verbosity > Verbosity::Quiet) {
+                if let (Some(seed), true) = (self.seed, self.verbosity > Verbosity::Quiet) {
                     self.line(&format!("order: --shuffle={seed}"));
                 }
             }
-            Event::Warning(text) => self.warnings.push(text.clone()),
-            Event::Note(text) if verbose => self.lines("", text),
+            Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Note { text } if verbose => self.lines("", text),
             Event::SetupFinished {
                 platform,
                 took,
@@ -267,31 +263,35 @@ impl Reporter for Console {
                 self.running.push(info.clone());
                 self.show_progress("");
             }
-            Event::ProcessStarted {
+            Event::ProcessReady {
                 execution,
                 who,
                 took,
+                ..
             } if verbose => {
                 let text = format!("  started {who} ({})", line::seconds(*took));
                 self.detail(*execution, &text);
             }
-            Event::StepStarted { step, .. } => self.show_progress(step),
-            Event::Attachment { execution, text } => {
+            Event::StepStarted { text, .. } => self.show_progress(text),
+            Event::Attachment {
+                execution, text, ..
+            } => {
                 let own = self.attachments.entry(*execution).or_default();
                 own.push(text.clone());
             }
             Event::StepFinished {
                 execution,
-                step,
+                text,
                 took,
                 success,
+                ..
             } if verbose => {
                 let mark = if *success { "✓" } else { "✗" };
-                let text = format!("  {mark} {step} ({})", line::seconds(*took));
+                let text = format!("  {mark} {text} ({})", line::seconds(*took));
                 self.detail(*execution, &text);
             }
             Event::ExecutionFinished(report) => self.finished(report),
-            Event::RunFinished { interrupted, took } => self.summary(*interrupted, *took),
+            Event::RunFinished(footer) => self.summary(footer.interrupted, footer.took),
             _ => {}
         }
     }
@@ -300,7 +300,7 @@ impl Reporter for Console {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::runner::event::FailedStep;
+    use crate::runner::event::{FailedStep, Footer};
     use std::sync::{Arc, Mutex};
 
     /// A report of an execution that says nothing but its outcome.
@@ -341,29 +341,30 @@ pub(super) mod tests {
     fn printed(verbosity: Verbosity, reports: Vec<ExecutionReport>, interrupted: bool) -> String {
         let paper = Paper::default();
         let out = anstream::StripStream::new(Box::new(paper.clone()) as Box<dyn Write + Send>);
-        let mut console = Console::on(
-            Box::new(out),
-            verbosity,
-            Again {
-                command: "./test.sh".into(),
-                options: " --same-process".into(),
-            },
-        );
+        let mut console = Console::on(Box::new(out), verbosity);
+        console.again = Again {
+            command: "./test.sh".into(),
+            options: " --same-process".into(),
+        };
         for (number, mut report) in reports.into_iter().enumerate() {
             report.info.number = number;
             for text in attachments(&report) {
                 console.on(&Event::Attachment {
                     execution: number,
+                    step: 0,
                     text,
                 });
             }
             console.on(&Event::ExecutionFinished(Box::new(report)));
         }
-        console.on(&Event::Warning("an old entry".into()));
-        console.on(&Event::RunFinished {
+        console.on(&Event::Warning {
+            text: "an old entry".into(),
+        });
+        console.on(&Event::RunFinished(Footer {
             interrupted,
             took: Duration::from_secs(2),
-        });
+            counts: BTreeMap::new(),
+        }));
         let bytes = paper.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }

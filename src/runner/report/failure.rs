@@ -1,21 +1,14 @@
 //! Everything about an execution that is not as it should be.
 
+use std::path::Path;
+
 use crate::runner::event::{ExecutionInfo, ExecutionReport};
+use crate::runner::header::Again;
 
-/// The command that runs an execution once more.
-#[derive(Debug, Clone, Default)]
-pub struct Again {
-    /// What it begins with, for example `./test.sh`.
-    pub command: String,
-    /// The options that matter for it, each with a space before it.
-    pub options: String,
-}
-
-impl Again {
-    fn command_for(&self, info: &ExecutionInfo) -> String {
-        let Again { command, options } = self;
-        format!("{command} -v{options} {} {}", info.combination, info.id)
-    }
+/// The command with which an execution is run once more.
+pub fn command_again(again: &Again, info: &ExecutionInfo) -> String {
+    let Again { command, options } = again;
+    format!("{command} -v{options} {} {}", info.combination, info.id)
 }
 
 /// What failed, in one line. `repeat` says how often each execution is run.
@@ -29,8 +22,8 @@ pub fn headline(report: &ExecutionReport, repeat: u32) -> String {
     format!("{} {}: {outcome}{repetition}", info.id, info.combination)
 }
 
-/// How it failed, line by line.
-pub fn details(report: &ExecutionReport, again: &Again) -> Vec<String> {
+/// How it failed, line by line. The folders with the logs are in `run`.
+pub fn details(report: &ExecutionReport, again: &Again, run: &Path) -> Vec<String> {
     let info = &report.info;
     let mut lines = vec![format!(
         "  scenario: {} - {} ({})",
@@ -54,9 +47,9 @@ pub fn details(report: &ExecutionReport, again: &Again) -> Vec<String> {
         lines.extend(tail.map(|line| format!("    | {line}")));
     }
     if let Some(folder) = &report.folder {
-        lines.push(format!("  logs:     {}", folder.display()));
+        lines.push(format!("  logs:     {}", run.join(folder).display()));
     }
-    lines.push(format!("  again:    {}", again.command_for(info)));
+    lines.push(format!("  again:    {}", command_again(again, info)));
     lines
 }
 
@@ -83,7 +76,11 @@ mod tests {
             command: "./test.sh".into(),
             options: " --same-process --repeat 5".into(),
         };
-        let lines = details(&report("1.2", "a_b", Outcome::Failed), &again);
+        let lines = details(
+            &report("1.2", "a_b", Outcome::Failed),
+            &again,
+            Path::new(""),
+        );
         let last = lines.last().unwrap();
         let expected = "  again:    ./test.sh -v --same-process --repeat 5 a_b 1.2";
         assert_eq!(last, expected);

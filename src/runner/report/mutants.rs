@@ -19,7 +19,7 @@ pub struct Mutants {
     verbosity: Verbosity,
     bar: Progress,
     /// What is being run.
-    what: &'static str,
+    what: String,
     done: usize,
     total: usize,
     survived: usize,
@@ -32,7 +32,7 @@ impl Mutants {
         Mutants {
             verbosity,
             bar: Progress::new(verbosity),
-            what: "",
+            what: String::new(),
             done: 0,
             total: 0,
             survived: 0,
@@ -50,7 +50,7 @@ impl Mutants {
             0 => String::new(),
             count => format!(", {count} survived so far"),
         };
-        let (done, total, what) = (self.done, self.total, self.what);
+        let (done, total, what) = (self.done, self.total, &self.what);
         let is_due = self.told.elapsed() >= NOW_AND_THEN;
         if self.bar.is_shown() {
             self.bar.show(done, total, format!("{what}{survived}"));
@@ -74,10 +74,10 @@ impl Reporter for Mutants {
         let verbose = self.verbosity == Verbosity::Verbose;
         self.bar.notice(event);
         match event {
-            Event::Warning(text) => self.line(&format!("warning: {text}")),
-            Event::Note(text) if verbose => self.line(text),
+            Event::Warning { text } => self.line(&format!("warning: {text}")),
+            Event::Note { text } if verbose => self.line(text),
             Event::TrialsStarted { trials, what } => {
-                (self.done, self.total, self.what) = (0, *trials, what);
+                (self.done, self.total, self.what) = (0, *trials, what.clone());
                 if self.verbosity > Verbosity::Quiet && !self.bar.is_shown() {
                     warn(&format!("{trials} {what} …"));
                 }

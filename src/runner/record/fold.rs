@@ -1,0 +1,236 @@
+//! The fold of events into a record.
+
+use std::collections::BTreeMap;
+
+use super::{
+    AttachmentRecord, ExecutionRecord, LogRecordLine, ProcessRecord, Record, SentRecord,
+    SetupRecord, StepEnd, StepRecord,
+};
+use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, LogLine};
+use crate::runner::event_log::Line;
+use crate::runner::header::Header;
+use crate::runner::outcome::Outcome;
+
+/// A record under way.
+#[derive(Debug, Default)]
+pub struct Folding {
+    /// `None` before the first line.
+    record: Option<Record>,
+    /// The index of every execution, by its number.
+    places: BTreeMap<usize, usize>,
+}
+
+impl Folding {
+    /// Takes in a line.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit the lines before it.
+    pub fn take(&mut self, Line { at, event }: Line) -> Result<(), String> {
+        let Some(record) = &mut self.record else {
+            let Event::RunStarted { header, .. } = event else {
+                return Err("the first event has to be the start of the run".to_owned());
+            };
+            let executions = header.executions.iter().enumerate();
+            self.places = executions.map(|(at, info)| (info.number, at)).collect();
+            self.record = Some(begun(*header));
+            return Ok(());
+        };
+        record.until = record.until.max(at);
+        match event {
+            Event::RunStarted { .. } => return Err("the run starts a second time".to_owned()),
+            Event::RunFinished(footer) => record.footer = Some(footer),
+            Event::Warning { text } => record.warnings.push(text),
+            Event::SetupFinished { platform, took, .. } => {
+                record.setups.push(SetupRecord { platform, at, took });
+            }
+            Event::ExecutionFinished(report) => {
+                let execution = self.execution(report.info.number)?;
+                execution.report = *report;
+                execution.finished = Some(at);
+            }
+            event => {
+                if let Some(number) = execution_of(&event) {
+                    return self.execution(number)?.take(at, event);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn execution(&mut self, number: usize) -> Result<&mut ExecutionRecord, String> {
+        let place = self.places.get(&number).copied();
+        let executions = self.record.as_mut().map(|record| &mut record.executions);
+        let found = place.and_then(|place| executions?.get_mut(place));
+        found.ok_or_else(|| format!("there is no execution {number} in the plan"))
+    }
+
+    /// The record of all lines.
+    ///
+    /// # Panics
+    ///
+    /// Where there was no line: the reader of a log refuses a file without a first line.
+    pub fn finish(self) -> Record {
+        self.record
+            .expect("the first line of a log is taken or refused")
+    }
+}
+
+/// The execution that an event is about.
+fn execution_of(event: &Event) -> Option<usize> {
+    match event {
+        Event::ExecutionStarted(info) => Some(info.number),
+        Event::LogLine(line) => Some(line.execution),
+        Event::ProcessStarted { execution, .. }
+        | Event::ProcessReady { execution, .. }
+        | Event::ProcessExited { execution, .. }
+        | Event::StepStarted { execution, .. }
+        | Event::StepSent { execution, .. }
+        | Event::StepAnswered { execution, .. }
+        | Event::StepFinished { execution, .. }
+        | Event::Attachment { execution, .. }
+        | Event::LogEnded { execution, .. } => Some(*execution),
+        _ => None,
+    }
+}
+
+/// The record of a run of which nothing is known but its plan.
+fn begun(header: Header) -> Record {
+    let executions = header.executions.iter().cloned().map(planned);
+    Record {
+        executions: executions.collect(),
+        header,
+        setups: Vec::new(),
+        warnings: Vec::new(),
+        footer: None,
+        until: 0.0,
+    }
+}
+
+fn planned(info: ExecutionInfo) -> ExecutionRecord {
+    ExecutionRecord {
+        report: ExecutionReport {
+            info,
+            outcome: Outcome::Incomplete,
+            reason: Some("the run ended before it began".to_owned()),
+            failed_step: None,
+            took: Default::default(),
+            warnings: Vec::new(),
+            leftovers: Vec::new(),
+            tails: Vec::new(),
+            folder: None,
+        },
+        started: None,
+        finished: None,
+        steps: Vec::new(),
+        processes: Vec::new(),
+        attachments: Vec::new(),
+        logs: Vec::new(),
+        more_logs: None,
+    }
+}
+
+impl ExecutionRecord {
+    fn take(&mut self, at: f64, event: Event) -> Result<(), String> {
+        match event {
+            Event::ExecutionStarted(_) => {
+                self.started = Some(at);
+                self.report.reason = Some("the run ended before it had ended".to_owned());
+            }
+            Event::ProcessStarted { process: info, .. } => self.processes.push(ProcessRecord {
+                info,
+                started: at,
+                ready: None,
+                exited: None,
+                how: None,
+                left_behind: 0,
+            }),
+            Event::ProcessReady { process, .. } => self.process(process)?.ready = Some(at),
+            Event::ProcessExited {
+                process,
+                how,
+                left_behind,
+                ..
+            } => {
+                let process = self.process(process)?;
+                (process.exited, process.how) = (Some(at), Some(how));
+                process.left_behind = left_behind;
+            }
+            Event::StepStarted {
+                step,
+                text,
+                line,
+                to,
+                ..
+            } => self.steps.push(StepRecord {
+                index: step,
+                text,
+                line,
+                to,
+                started: at,
+                end: None,
+                sent: Vec::new(),
+            }),
+            Event::StepSent { step, process, .. } => self.step(step)?.sent.push(SentRecord {
+                process,
+                at,
+                answer: None,
+            }),
+            Event::StepAnswered {
+                step,
+                process,
+                took,
+                success,
+                ..
+            } => self.sent(step, process)?.answer = Some((took, success)),
+            Event::StepFinished {
+                step,
+                took,
+                success,
+                error,
+                ..
+            } => {
+                self.step(step)?.end = Some(StepEnd {
+                    took,
+                    success,
+                    error,
+                });
+            }
+            Event::Attachment { step, text, .. } => {
+                self.attachments.push(AttachmentRecord { at, step, text });
+            }
+            Event::LogLine(LogLine {
+                process,
+                record,
+                text,
+                ..
+            }) => self.logs.push(LogRecordLine {
+                at,
+                process,
+                record,
+                text,
+            }),
+            Event::LogEnded { more, .. } => self.more_logs = Some(more),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, number: usize) -> Result<&mut ProcessRecord, String> {
+        let mut processes = self.processes.iter_mut();
+        let found = processes.find(|process| process.info.number == number);
+        found.ok_or_else(|| format!("process {number} was not started"))
+    }
+
+    fn step(&mut self, index: usize) -> Result<&mut StepRecord, String> {
+        let mut steps = self.steps.iter_mut().rev();
+        let found = steps.find(|step| step.index == index);
+        found.ok_or_else(|| format!("step {index} did not begin"))
+    }
+
+    fn sent(&mut self, step: usize, process: usize) -> Result<&mut SentRecord, String> {
+        let mut sent = self.step(step)?.sent.iter_mut();
+        let found = sent.find(|sent| sent.process == process);
+        found.ok_or_else(|| format!("step {step} was not sent to process {process}"))
+    }
+}
