@@ -22,6 +22,8 @@ Examples:
   ./test.sh rust 11.3 --long-running 24h
                                  what is scaled to seconds otherwise, for a whole day
   ./test.sh rust --shuffle=7     every scenario, in the order that the seed 7 gives
+  ./test.sh all --junit out.xml --json out.json
+                                 everything, with reports for other programs
 
 A combination names platforms in the alphabetical order of the scenario's role names: client,
 server for duplex channels; reader, writer for plain buffers.
@@ -42,6 +44,19 @@ error each mutant was caught.
 
 Exit codes: 0 at least 95 % were caught, every survivor is listed, and nothing else is; 1 not so, or a
 scenario fails as it is; 2, 3 and 130 as for `run`; 4 nothing matched, or nothing can be changed.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  ./test.sh report                     what the latest run said, once more
+  ./test.sh report -v                  the same with every step
+  ./test.sh report --junit out.xml     a JUnit report of the latest run
+  ./test.sh report target/harmony/runs/20260101-120000-4711 --json -
+                                       JSON of that run, on standard output
+
+Reports are made of the log that every run writes as it goes, target/harmony/runs/<run>/events.ndjson.
+A run that was killed has one as well: its reports say that it is incomplete.
+
+Exit codes: 0 the reports were made, whatever they say; 2 not.";
 
 /// Runs scenarios on step servers in several languages, in every combination.
 #[derive(Debug, Parser)]
@@ -75,6 +90,16 @@ pub enum Command {
     /// servers commit one fault at a time, and see the scenario fail.
     #[command(after_help = MUTATE_EXAMPLES)]
     Mutate(Mutation),
+    /// Make reports of a run that has ended; without options, print what it said once more.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report {
+        /// The folder of the run, its log, or its name; by default the latest run.
+        #[arg(value_name = "RUN")]
+        run: Option<PathBuf>,
+        /// Which.
+        #[command(flatten)]
+        reports: Reports,
+    },
     /// Find out whether platforms can be set up and started, and answer.
     Doctor {
         /// Platforms; by default all of them.
@@ -101,6 +126,9 @@ pub struct Run {
     /// How.
     #[command(flatten)]
     pub manner: Manner,
+    /// What is made of it.
+    #[command(flatten)]
+    pub reports: Reports,
 }
 
 impl Run {
@@ -153,6 +181,18 @@ pub struct Manner {
     /// Use the machine's own /dev/shm and lock folder, instead of empty ones for each execution.
     #[arg(long)]
     pub no_sandbox: bool,
+}
+
+/// Reports beside that on the terminal; `-` as a file is standard output.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Reports (FILE may be - for standard output)")]
+pub struct Reports {
+    /// Write a JUnit report.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write everything that is known of the run as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// What is to be mutated, and how mutants are run.

@@ -214,6 +214,14 @@ pub struct Footer {
     pub counts: BTreeMap<Outcome, usize>,
 }
 
+impl Footer {
+    /// Why a report is not of a whole run, where that is so.
+    pub fn shortcoming(&self) -> Option<&'static str> {
+        let words = "interrupted: this report is not of a whole run";
+        self.interrupted.then_some(words)
+    }
+}
+
 /// A step server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessInfo {

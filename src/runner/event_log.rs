@@ -161,24 +161,28 @@ fn check_format(line: &[u8]) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// When there is none.
-pub fn find(asked: Option<&Path>, runs: &Path) -> Result<PathBuf, String> {
+/// When there is none, or `runs` cannot be told where it is needed.
+pub fn find(
+    asked: Option<&Path>,
+    runs: impl FnOnce() -> Result<PathBuf, String>,
+) -> Result<PathBuf, String> {
     let Some(asked) = asked else {
+        let runs = runs()?;
         let none = || format!("there is no run in {} yet", runs.display());
-        return latest(runs).ok_or_else(none);
+        return latest(&runs).ok_or_else(none);
     };
-    let candidates = [
-        asked.to_owned(),
-        asked.join(FILE_NAME),
-        runs.join(asked).join(FILE_NAME),
-    ];
-    let found = candidates.into_iter().find(|path| path.is_file());
-    found.ok_or_else(|| {
+    for path in [asked.to_owned(), asked.join(FILE_NAME)] {
+        if path.is_file() {
+            return std::path::absolute(path).map_err(|error| error.to_string());
+        }
+    }
+    let runs = runs()?;
+    let named = runs.join(asked).join(FILE_NAME);
+    let (asked, runs) = (asked.display(), runs.display());
+    named.is_file().then_some(named).ok_or_else(|| {
         format!(
-            "{} is neither an event log nor the folder of a run that has one, and {} has no run of \
-             that name",
-            asked.display(),
-            runs.display()
+            "{asked} is neither an event log nor the folder of a run with one, and there is no run \
+             of that name in {runs}"
         )
     })
 }

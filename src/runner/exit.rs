@@ -36,6 +36,16 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// This one, or where everything is as it should be, the other.
+    pub fn or(self, other: Exit) -> Exit {
+        match self {
+            Exit::Green => other,
+            exit => exit,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)

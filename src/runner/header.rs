@@ -134,7 +134,9 @@ impl Header {
             format: FORMAT,
             harmony: env!("CARGO_PKG_VERSION").to_owned(),
             run,
-            date: jiff::Timestamp::now().to_string(),
+            date: jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+                .to_string(),
             command,
             again,
             commit,

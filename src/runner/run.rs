@@ -19,6 +19,9 @@ use super::sandbox::Sandbox;
 use super::schedule::{self, Turn, schedule};
 use super::workload::Workload;
 
+/// The folder with the folders of all runs, in the output folder.
+pub(super) const RUNS: &str = "runs";
+
 /// Runs all executions of `work` and says how it ended. `folder` is where its logs go.
 pub async fn run(
     work: &Workload,

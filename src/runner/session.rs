@@ -1,16 +1,16 @@
 //! The commands, from the command line to the exit code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::cli::{Cli, Command, Run};
+use super::cli::{Cli, Command, Reports, Run};
 use super::config::{self, Config};
 use super::event::{Events, Reporter};
-use super::event_log::EventLog;
+use super::event_log::{self, EventLog};
 use super::execute::Stage;
 use super::exit::{Exit, Refusal};
 use super::header::{Again, Invocation};
@@ -22,11 +22,13 @@ use super::nearest::did_you_mean;
 use super::plan::Execution;
 use super::platform::Platform;
 use super::preflight::{self, Judgement};
+use super::record::Record;
 use super::report::Console;
 use super::report::console::Verbosity;
 use super::report::mutants::Mutants;
+use super::report::replay::replay;
 use super::route::RoutedScenario;
-use super::run::{run, run_name};
+use super::run::{RUNS, run, run_name};
 use super::spawn::Spawner;
 use super::terminal::{say, warn};
 use super::workload::Workload;
@@ -52,6 +54,7 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
         Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
         Command::Doctor { platforms } => doctor(cli, config()?, platforms),
         Command::Run(run) => run_scenarios(cli, run, config()?),
+        Command::Report { run, reports } => report(cli, run.as_deref(), reports),
         Command::Mutate(asked) => {
             let work = Workload::new(config()?, &asked.selection)?;
             let reporters = vec![boxed(Mutants::new(verbosity(cli)))];
@@ -70,14 +73,19 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
 }
 
 fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Refusal> {
-    let Run { selection, manner } = asked;
+    let Run {
+        selection,
+        manner,
+        reports,
+    } = asked;
     let looking = Looking::into(&config.root);
     let scale = &mut config.scale;
     scale.long_running = manner.long_running.unwrap_or(scale.long_running);
     scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
     let work = Workload::new(config, selection)?;
+    reports.check().map_err(Refusal::usage)?;
     let name = run_name();
-    let folder = work.config.output.join("runs").join(&name);
+    let folder = work.config.output.join(RUNS).join(&name);
     let log = EventLog::create(&folder).map_err(Refusal::usage)?;
     let invocation = Invocation {
         run: name,
@@ -88,10 +96,43 @@ fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Ref
         },
         commit: looking.found(),
     };
-    let reporters = vec![boxed(Console::new(verbosity(cli))), boxed(log)];
-    with_stage(&work.config, reporters, async |stage| {
+    let console = match reports.take_standard_output() {
+        true => Console::aside(verbosity(cli)),
+        false => Console::new(verbosity(cli)),
+    };
+    let reporters = vec![boxed(console), boxed(log)];
+    let exit = with_stage(&work.config, reporters, async |stage| {
         run(&work, manner, &invocation, &folder, stage).await
-    })
+    })?;
+    if !reports.is_empty()
+        && let Err(why) = read_and_report(&folder.join(event_log::FILE_NAME), reports)
+    {
+        warn(&format!("harmony: {why}"));
+        return Ok(exit.or(Exit::Usage));
+    }
+    Ok(exit)
+}
+
+fn read_and_report(log: &Path, reports: &Reports) -> Result<(), String> {
+    let record = Record::read(log).map_err(|error| error.to_string())?;
+    reports.write(&record)
+}
+
+/// Makes reports of a run that was.
+fn report(cli: &Cli, asked: Option<&Path>, reports: &Reports) -> Result<Exit, Refusal> {
+    let runs = || match read_config(cli) {
+        Ok(config) => Ok(config.output.join(RUNS)),
+        Err(Refusal(_, why)) => Err(why),
+    };
+    let log = event_log::find(asked, runs).map_err(Refusal::usage)?;
+    if !reports.is_empty() {
+        read_and_report(&log, reports).map_err(Refusal::usage)?;
+        return Ok(Exit::Green);
+    }
+    let record = Record::read(&log).map_err(Refusal::usage)?;
+    let mut console = Console::again(verbosity(cli));
+    replay(&log, &record, &mut console).map_err(Refusal::usage)?;
+    Ok(Exit::Green)
 }
 
 /// The command line as it was typed.

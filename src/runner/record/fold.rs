@@ -1,12 +1,13 @@
 //! The fold of events into a record.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{
-    AttachmentRecord, ExecutionRecord, LogRecordLine, ProcessRecord, Record, SentRecord,
+    Answer, AttachmentRecord, ExecutionRecord, LogRecordLine, ProcessRecord, Record, SentRecord,
     SetupRecord, StepEnd, StepRecord,
 };
-use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, LogLine};
+use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, FailedStep, LogLine};
 use crate::runner::event_log::Line;
 use crate::runner::header::Header;
 use crate::runner::outcome::Outcome;
@@ -71,8 +72,13 @@ impl Folding {
     ///
     /// Where there was no line: the reader of a log refuses a file without a first line.
     pub fn finish(self) -> Record {
-        self.record
-            .expect("the first line of a log is taken or refused")
+        let record = self.record;
+        let mut record = record.expect("the first line of a log is taken or refused");
+        let until = record.until;
+        for execution in &mut record.executions {
+            execution.cut_off(until);
+        }
+        record
     }
 }
 
@@ -182,7 +188,7 @@ impl ExecutionRecord {
                 took,
                 success,
                 ..
-            } => self.sent(step, process)?.answer = Some((took, success)),
+            } => self.sent(step, process)?.answer = Some(Answer { took, success }),
             Event::StepFinished {
                 step,
                 took,
@@ -214,6 +220,21 @@ impl ExecutionRecord {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Says where an execution stood that has begun and has no end.
+    fn cut_off(&mut self, until: f64) {
+        let (Some(started), None) = (self.started, self.finished) else {
+            return;
+        };
+        let report = &mut self.report;
+        report.took = Duration::try_from_secs_f64(until - started).unwrap_or_default();
+        let running = self.steps.last().filter(|step| step.end.is_none());
+        report.failed_step = running.map(|step| FailedStep {
+            step: step.text.clone(),
+            line: step.line,
+            to: step.to.clone(),
+        });
     }
 
     fn process(&mut self, number: usize) -> Result<&mut ProcessRecord, String> {

@@ -9,10 +9,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::event::{ExecutionReport, Footer, LogRecord, ProcessInfo};
+use serde::Serialize;
+
+use super::event::{ExecutionReport, Footer, LogRecord, ProcessInfo, seconds};
 use super::event_log::{self, ReadError};
 use super::header::Header;
 use super::outcome::Outcome;
+
+/// What is said of a run whose log has no end.
+const INCOMPLETE: &str =
+    "incomplete: this run was killed, or goes on still; this report is of what it did so far";
 
 /// A run.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +61,7 @@ pub struct ExecutionRecord {
 }
 
 /// A step that began.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepRecord {
     /// Its index among the steps of the scenario.
     pub index: usize,
@@ -74,9 +80,10 @@ pub struct StepRecord {
 }
 
 /// How a step ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepEnd {
     /// How long it took.
+    #[serde(with = "seconds")]
     pub took: Duration,
     /// Whether it succeeded.
     pub success: bool,
@@ -85,21 +92,31 @@ pub struct StepEnd {
 }
 
 /// A step that was sent to a process.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SentRecord {
     /// The process's number within the execution.
     pub process: usize,
     /// When it was sent.
     pub at: f64,
-    /// How long the process took, and whether it did what was wanted; nothing where that is not
-    /// known.
-    pub answer: Option<(Duration, bool)>,
+    /// How the process has done; nothing where that is not known.
+    pub answer: Option<Answer>,
+}
+
+/// How a process has done what a step says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// How long it took.
+    #[serde(with = "seconds")]
+    pub took: Duration,
+    /// Whether that is what was wanted.
+    pub success: bool,
 }
 
 /// A process of an execution.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProcessRecord {
     /// What it is.
+    #[serde(flatten)]
     pub info: ProcessInfo,
     /// When its program was started.
     pub started: f64,
@@ -114,7 +131,7 @@ pub struct ProcessRecord {
 }
 
 /// Something that a step found out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AttachmentRecord {
     /// When.
     pub at: f64,
@@ -125,26 +142,28 @@ pub struct AttachmentRecord {
 }
 
 /// Something that a process logged.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LogRecordLine {
     /// When it arrived.
     pub at: f64,
     /// The process's number within the execution.
     pub process: usize,
     /// The record that came with the answer to a step; nothing for a line of the standard error.
+    #[serde(flatten)]
     pub record: Option<LogRecord>,
     /// The line or the message.
     pub text: String,
 }
 
 /// A set-up that has ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SetupRecord {
     /// The platform.
     pub platform: String,
     /// When it ended.
     pub at: f64,
     /// How long it took.
+    #[serde(with = "seconds")]
     pub took: Duration,
 }
 
@@ -175,13 +194,8 @@ impl Record {
     /// Why it is not the record of a whole run, where that is so.
     pub fn shortcoming(&self) -> Option<&'static str> {
         match &self.footer {
-            None => {
-                Some("incomplete: the log of this run has no end; it was killed, or goes on still")
-            }
-            Some(footer) if footer.interrupted => {
-                Some("interrupted: this report is not of a whole run")
-            }
-            Some(_) => None,
+            None => Some(INCOMPLETE),
+            Some(footer) => footer.shortcoming(),
         }
     }
 

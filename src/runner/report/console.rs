@@ -13,7 +13,6 @@ use super::repetitions::{grouped, is_same};
 use super::{line, matrix};
 use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, Reporter};
 use crate::runner::header::Again;
-use crate::runner::outcome::Outcome;
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +50,23 @@ pub struct Console {
 impl Console {
     /// A console on standard output; what runs now is shown on a terminal's standard error.
     pub fn new(verbosity: Verbosity) -> Console {
-        let out = Box::new(anstream::AutoStream::auto(std::io::stdout()));
+        let out = anstream::AutoStream::auto(std::io::stdout());
+        Console::showing_progress(Box::new(out), verbosity)
+    }
+
+    /// The same on standard error, where something else is written to standard output.
+    pub fn aside(verbosity: Verbosity) -> Console {
+        let out = anstream::AutoStream::auto(std::io::stderr());
+        Console::showing_progress(Box::new(out), verbosity)
+    }
+
+    /// A console on standard output for a run that was.
+    pub fn again(verbosity: Verbosity) -> Console {
+        let out = anstream::AutoStream::auto(std::io::stdout());
+        Console::on(Box::new(out), verbosity)
+    }
+
+    fn showing_progress(out: Box<dyn Write + Send>, verbosity: Verbosity) -> Console {
         let mut console = Console::on(out, verbosity);
         console.bar = Progress::new(verbosity);
         console
@@ -188,15 +203,12 @@ impl Console {
         }
     }
 
-    fn summary(&mut self, interrupted: bool, took: Duration) {
+    /// Ends the report. `shortcoming` says why it is not of a whole run, where that is so.
+    pub fn summary(&mut self, shortcoming: Option<&str>, took: Duration) {
         self.bar.end();
         let mut reports = std::mem::take(&mut self.reports);
         reports.sort_by_key(|report| report.info.number);
-        let is_failure = |r: &&ExecutionReport| {
-            !r.outcome.is_green() && r.outcome != Outcome::Interrupted
-                || r.outcome == Outcome::Interrupted && r.failed_step.is_some()
-        };
-        for report in reports.iter().filter(is_failure) {
+        for report in reports.iter().filter(|report| failure::is_failure(report)) {
             self.failure(report);
         }
         let merged: Vec<_> = grouped(&reports).iter().map(|group| group.worst).collect();
@@ -213,8 +225,8 @@ impl Console {
             self.lines("", &format!("warning: {warning}"));
         }
         self.line("");
-        if interrupted {
-            self.line("interrupted: this report is not of a whole run");
+        if let Some(shortcoming) = shortcoming {
+            self.line(shortcoming);
         }
         let mut end = format!("{} in {}", line::counts(&merged), line::seconds(took));
         if self.repeat > 1 {
@@ -291,7 +303,7 @@ impl Reporter for Console {
                 self.detail(*execution, &text);
             }
             Event::ExecutionFinished(report) => self.finished(report),
-            Event::RunFinished(footer) => self.summary(footer.interrupted, footer.took),
+            Event::RunFinished(footer) => self.summary(footer.shortcoming(), footer.took),
             _ => {}
         }
     }
@@ -301,6 +313,7 @@ impl Reporter for Console {
 pub(super) mod tests {
     use super::*;
     use crate::runner::event::{FailedStep, Footer};
+    use crate::runner::outcome::Outcome;
     use std::sync::{Arc, Mutex};
 
     /// A report of an execution that says nothing but its outcome.

@@ -4,11 +4,21 @@ use std::path::Path;
 
 use crate::runner::event::{ExecutionInfo, ExecutionReport};
 use crate::runner::header::Again;
+use crate::runner::outcome::Outcome;
 
 /// The command with which an execution is run once more.
 pub fn command_again(again: &Again, info: &ExecutionInfo) -> String {
     let Again { command, options } = again;
     format!("{command} -v{options} {} {}", info.combination, info.id)
+}
+
+/// Whether there is something to be told about how an execution ended. What was cut off in the middle
+/// of a step may hang there; what was not begun, or ended in between, tells nothing.
+pub fn is_failure(report: &ExecutionReport) -> bool {
+    match report.outcome {
+        Outcome::Interrupted | Outcome::Incomplete => report.failed_step.is_some(),
+        outcome => !outcome.is_green(),
+    }
 }
 
 /// What failed, in one line. `repeat` says how often each execution is run.
@@ -56,7 +66,6 @@ pub fn details(report: &ExecutionReport, again: &Again, run: &Path) -> Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runner::outcome::Outcome;
     use crate::runner::report::console::tests::report;
 
     #[test]
