@@ -193,6 +193,10 @@ pub struct Reports {
     /// Write everything that is known of the run as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Print annotations for GitHub Actions, and add to the summary of the step; a run under GitHub
+    /// Actions does so by itself.
+    #[arg(long)]
+    pub github: bool,
 }
 
 /// What is to be mutated, and how mutants are run.

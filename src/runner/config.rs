@@ -22,6 +22,9 @@ pub const FILE_NAME: &str = "harmony.toml";
 /// response buffer takes 256 of them.
 const SHM_SIZE: u64 = 1024;
 
+/// How many runs are kept, where the file does not say it.
+const KEEP_RUNS: NonZeroUsize = NonZeroUsize::new(50).expect("50 is not 0");
+
 /// What the file says, with paths made absolute and variables put in.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -39,6 +42,8 @@ pub struct Config {
     pub scale: Scale,
     /// How many executions run at the same time, where the file says it.
     pub jobs: Option<NonZeroUsize>,
+    /// How many runs are kept, the latest one included.
+    pub keep_runs: NonZeroUsize,
     /// How much shared memory a sandbox has, in MiB, where a scenario does not say it.
     pub shm_size: u64,
     /// The platforms, in the order of the file.
@@ -96,6 +101,7 @@ struct File {
     known_failures: Option<String>,
     output: Option<String>,
     jobs: Option<NonZeroUsize>,
+    keep_runs: Option<NonZeroUsize>,
     #[serde(default)]
     limits: BTreeMap<String, f64>,
     #[serde(default)]
@@ -134,11 +140,12 @@ impl RawScale {
     }
 }
 
-const TOP_KEYS: [&str; 8] = [
+const TOP_KEYS: [&str; 9] = [
     "features",
     "known-failures",
     "output",
     "jobs",
+    "keep-runs",
     "limits",
     "sandbox",
     "scale",
@@ -214,6 +221,7 @@ fn parse(
             .resolve()
             .map_err(|why| error(None, format!("scale.{why}")))?,
         jobs: raw.jobs,
+        keep_runs: raw.keep_runs.unwrap_or(KEEP_RUNS),
         shm_size: raw.sandbox.shm_size.unwrap_or(SHM_SIZE),
         platforms,
         root: root.to_owned(),
@@ -356,6 +364,10 @@ mod tests {
                 "scale.long-running-seconds: expected a time like 90",
             ),
             ("jobs = 0\n", "harmony.toml:1: invalid value: integer `0`"),
+            (
+                "keep-runs = 0\n",
+                "harmony.toml:1: invalid value: integer `0`",
+            ),
             (
                 "[sandbox]\nsize = 1\n",
                 "harmony.toml:2: unknown key `size` (known here: shm-size)",

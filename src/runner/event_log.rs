@@ -156,40 +156,78 @@ fn check_format(line: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Finds the log that the user means: a log, the folder of a run, the name of a run below `runs`, or
-/// without any of these the latest run there.
-///
-/// # Errors
-///
-/// When there is none, or `runs` cannot be told where it is needed.
-pub fn find(
-    asked: Option<&Path>,
-    runs: impl FnOnce() -> Result<PathBuf, String>,
-) -> Result<PathBuf, String> {
-    let Some(asked) = asked else {
-        let runs = runs()?;
-        let none = || format!("there is no run in {} yet", runs.display());
-        return latest(&runs).ok_or_else(none);
-    };
-    for path in [asked.to_owned(), asked.join(FILE_NAME)] {
-        if path.is_file() {
-            return std::path::absolute(path).map_err(|error| error.to_string());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = include_str!("../../tests/fixtures/events.ndjson");
+
+    /// How many lines were taken, and whether the last one is cut off; or what is wrong.
+    fn read_text(text: &str) -> Result<(usize, bool), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        std::fs::write(&path, text).unwrap();
+        let mut lines = 0;
+        let is_cut = read(&path, |_| {
+            lines += 1;
+            Ok(())
+        });
+        let folder = folder.path().display();
+        match is_cut {
+            Ok(is_cut) => Ok((lines, is_cut)),
+            Err(error) => Err(error.to_string().replace(&format!("{folder}/"), "")),
         }
     }
-    let runs = runs()?;
-    let named = runs.join(asked).join(FILE_NAME);
-    let (asked, runs) = (asked.display(), runs.display());
-    named.is_file().then_some(named).ok_or_else(|| {
-        format!(
-            "{asked} is neither an event log nor the folder of a run with one, and there is no run \
-             of that name in {runs}"
-        )
-    })
-}
 
-/// The log of the latest run: names of runs begin with their times.
-fn latest(runs: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(runs).ok()?.flatten();
-    let logs = entries.map(|entry| entry.path().join(FILE_NAME));
-    logs.filter(|path| path.is_file()).max()
+    #[test]
+    fn a_last_line_that_is_cut_off_is_left_out() {
+        let count = LOG.lines().count();
+        assert_eq!(read_text(LOG), Ok((count, false)));
+        assert_eq!(read_text(LOG.trim_end()), Ok((count, false)));
+        assert_eq!(read_text(&LOG[..LOG.len() - 2]), Ok((count - 1, true)));
+        let newline = LOG[..LOG.len() - 2].to_owned() + "\n";
+        let error = read_text(&newline).unwrap_err();
+        let place = format!("events.ndjson:{count}: is no event: ");
+        assert!(error.starts_with(&place), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let header = LOG.lines().next().unwrap();
+        let second = |line: &str| read_text(&format!("{header}\n{line}\n")).unwrap_err();
+        let error = second(r#"{"at":1.0,"event":"no-such-event"}"#);
+        let expected = "events.ndjson:2: is no event: unknown variant `no-such-event`";
+        assert!(error.starts_with(expected), "{error}");
+        let error = second(r#"{"event":"note","text":"x"}"#);
+        assert!(error.contains("missing field `at`"), "{error}");
+        for text in ["", "\n", "{}\n", "some text", &header[..100]] {
+            let expected = "events.ndjson:1: the file does not begin like an event log of harmony";
+            assert_eq!(read_text(text), Err(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let newer = r#"{"event":"run-started","format":2,"unheard":"of"}"#;
+        let error = read_text(newer).unwrap_err();
+        let expected =
+            "events.ndjson:1: the log has format 2, but this harmony reads formats up to 1";
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn every_line_is_written_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = EventLog::create(&folder.path().join("a/b")).unwrap();
+        let path = folder.path().join("a/b").join(FILE_NAME);
+        for text in ["one\ntwo", "three"] {
+            let text = text.to_owned();
+            let event = Event::Note { text };
+            log.on(&event);
+            let written = std::fs::read_to_string(&path).unwrap();
+            let last: Line = serde_json::from_str(written.lines().last().unwrap()).unwrap();
+            assert_eq!(last.event, event);
+            assert!(written.ends_with('\n') && last.at < 60.0, "{written}");
+        }
+    }
 }

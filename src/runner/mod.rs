@@ -18,6 +18,8 @@
 //! 8. [`report`]s are made of events: that on the terminal as they come, all others of the
 //!    [`record`] of a run, which is read from its log.
 //!
+//! [`runs`] says where the log of a run is, and for how long.
+//!
 //! [`schedule`] says which executions run side by side, in what order and how often, [`limits`] how
 //! long they may take, and [`scale`] what is made shorter.
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
@@ -55,6 +57,7 @@ pub mod record;
 pub mod report;
 pub mod route;
 pub mod run;
+pub mod runs;
 pub mod same_process;
 pub mod sandbox;
 pub mod scale;

@@ -21,7 +21,8 @@ use super::plan::Execution;
 use super::platform::Platform;
 use super::preflight;
 use super::route::{Destination, RoutedStep};
-use super::run::{Arena, RUNS, run_name, try_sandbox};
+use super::run::{Arena, try_sandbox};
+use super::runs;
 use super::schedule::{jobs, schedule};
 use super::survivor::{self, Survivor};
 use super::tally::Tally;
@@ -62,7 +63,7 @@ pub async fn mutate(work: &Workload, asked: &Mutation, stage: &Stage<'_>) -> Exi
             sandboxed,
             executions: work.executions.len(),
         },
-        folder: work.config.output.join(RUNS).join(run_name()),
+        folder: work.config.output.join(runs::FOLDER).join(runs::new_name()),
         jobs: jobs(asked.jobs, &work.config),
         faults,
     };

@@ -19,9 +19,6 @@ use super::sandbox::Sandbox;
 use super::schedule::{self, Turn, schedule};
 use super::workload::Workload;
 
-/// The folder with the folders of all runs, in the output folder.
-pub(super) const RUNS: &str = "runs";
-
 /// Runs all executions of `work` and says how it ended. `folder` is where its logs go.
 pub async fn run(
     work: &Workload,
@@ -219,10 +216,4 @@ fn folder_name(info: &ExecutionInfo, repeat: u32) -> String {
         name.push_str(&format!("-{}", info.repetition));
     }
     name
-}
-
-/// A name for the folder of a run: its time, and the process id for two at the same time.
-pub(super) fn run_name() -> String {
-    let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
-    format!("{now}-{}", std::process::id())
 }

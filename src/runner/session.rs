@@ -28,7 +28,8 @@ use super::report::console::Verbosity;
 use super::report::mutants::Mutants;
 use super::report::replay::replay;
 use super::route::RoutedScenario;
-use super::run::{RUNS, run, run_name};
+use super::run::run;
+use super::runs;
 use super::spawn::Spawner;
 use super::terminal::{say, warn};
 use super::workload::Workload;
@@ -83,10 +84,14 @@ fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Ref
     scale.long_running = manner.long_running.unwrap_or(scale.long_running);
     scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
     let work = Workload::new(config, selection)?;
+    let reports = &reports.and_fitting();
     reports.check().map_err(Refusal::usage)?;
-    let name = run_name();
-    let folder = work.config.output.join(RUNS).join(&name);
+    let name = runs::new_name();
+    let all_runs = work.config.output.join(runs::FOLDER);
+    let folder = all_runs.join(&name);
     let log = EventLog::create(&folder).map_err(Refusal::usage)?;
+    let keep = work.config.keep_runs.get();
+    let pruning = std::thread::spawn(move || runs::prune(&all_runs, keep));
     let invocation = Invocation {
         run: name,
         command: command_line(),
@@ -104,6 +109,9 @@ fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Ref
     let exit = with_stage(&work.config, reporters, async |stage| {
         run(&work, manner, &invocation, &folder, stage).await
     })?;
+    if let Ok(Err(why)) = pruning.join() {
+        warn(&format!("harmony: {why}"));
+    }
     if !reports.is_empty()
         && let Err(why) = read_and_report(&folder.join(event_log::FILE_NAME), reports)
     {
@@ -120,11 +128,11 @@ fn read_and_report(log: &Path, reports: &Reports) -> Result<(), String> {
 
 /// Makes reports of a run that was.
 fn report(cli: &Cli, asked: Option<&Path>, reports: &Reports) -> Result<Exit, Refusal> {
-    let runs = || match read_config(cli) {
-        Ok(config) => Ok(config.output.join(RUNS)),
+    let folder = || match read_config(cli) {
+        Ok(config) => Ok(config.output.join(runs::FOLDER)),
         Err(Refusal(_, why)) => Err(why),
     };
-    let log = event_log::find(asked, runs).map_err(Refusal::usage)?;
+    let log = runs::find(asked, folder).map_err(Refusal::usage)?;
     if !reports.is_empty() {
         read_and_report(&log, reports).map_err(Refusal::usage)?;
         return Ok(Exit::Green);

@@ -252,3 +252,87 @@ pub fn shortened(text: &str, limit: usize) -> String {
     let end = text.floor_char_boundary(limit.saturating_sub(mark.len_utf8()));
     format!("{}{mark}", &text[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::event::Reporter;
+
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<Event>>>);
+
+    impl Reporter for Heard {
+        fn on(&mut self, event: &Event) {
+            self.0.lock().unwrap().push(event.clone());
+        }
+    }
+
+    /// What is told of so many lines of this length, in a run of so many executions.
+    fn told(lines: usize, length: usize, executions: usize) -> Vec<Event> {
+        let heard = Heard::default();
+        let events = Events::new(vec![Box::new(heard.clone())]);
+        let transcript = Transcript::new(&events, 3, Path::new("/runs/r/1.1-a"), executions);
+        for _ in 0..lines {
+            transcript.of(0).line(&"x".repeat(length));
+        }
+        let told = heard.0.lock().unwrap();
+        told.clone()
+    }
+
+    #[test]
+    fn however_much_is_said_it_takes_limited_room() {
+        let events = told(600, 10, 1);
+        assert_eq!(events.len(), LINES + 1);
+        let more = Path::new("1.1-a").join(MORE);
+        let execution = 3;
+        assert_eq!(events[LINES], Event::LogEnded { execution, more });
+        for (length, executions) in [(1900, 1), (10, 2000), (1900, 2000), (10, usize::MAX)] {
+            let lines = told(600, length, executions).len() - 1;
+            let room = (RUN / executions).clamp(EXECUTION[0], EXECUTION[1]);
+            let cost = lines * (length + OVERHEAD);
+            assert!(
+                cost <= room && cost > room / 2 || lines == LINES,
+                "{lines} {length}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        let Event::LogLine(line) = &told(1, 5000, 1)[0] else {
+            panic!()
+        };
+        assert_eq!(line.text.len(), LINE);
+        assert!(line.text.ends_with("x…"));
+        assert_eq!(shortened("äöü", 6), "äöü");
+        assert_eq!(shortened("äöüß", 6), "ä…");
+    }
+
+    #[test]
+    fn records_for_which_there_is_no_room_are_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let heard = Heard::default();
+        let events = Events::new(vec![Box::new(heard.clone())]);
+        let transcript = Transcript::new(&events, 0, folder.path(), 1);
+        let record = |message: &str| {
+            let entry = LogEntry {
+                timestamp: "now".into(),
+                level: 3,
+                message: message.into(),
+            };
+            transcript.of(1).record(2, &entry);
+        };
+        for number in 0..LINES {
+            record(&number.to_string());
+        }
+        assert!(!folder.path().join(MORE).exists());
+        record("one more");
+        let kept = || std::fs::read_to_string(folder.path().join(MORE)).unwrap();
+        assert_eq!(kept(), "now process 1 level 3: one more\n");
+        transcript.close();
+        let before = heard.0.lock().unwrap().len();
+        transcript.of(1).line("late");
+        transcript.of(1).ready("late".into(), Duration::ZERO);
+        assert_eq!(heard.0.lock().unwrap().len(), before);
+    }
+}

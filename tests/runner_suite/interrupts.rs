@@ -147,7 +147,7 @@ fn a_killed_runner_leaves_no_step_server() {
 }
 
 /// Waits until nothing that the runner started runs any more; what nobody has reaped yet does not.
-fn gone(project: &Project) {
+pub fn gone(project: &Project) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let left = project.processes();

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod command_line;
+mod event_logs;
 mod interrupts;
 mod limits;
 mod lying;
 mod mutate;
 mod project;
+mod reports;
 mod routing;
 mod routing_table;
 mod same_process;

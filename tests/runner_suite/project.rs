@@ -152,6 +152,8 @@ impl Project {
             .env("PIDS", self.path("pids"))
             .env_remove("HARMONY_CONFIG")
             .env_remove("HARMONY_INVOKED_AS")
+            .env_remove("GITHUB_ACTIONS")
+            .env_remove("GITHUB_STEP_SUMMARY")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

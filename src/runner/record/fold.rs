@@ -255,3 +255,80 @@ impl ExecutionRecord {
         found.ok_or_else(|| format!("step {step} was not sent to process {process}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = include_str!("../../../tests/fixtures/events.ndjson");
+
+    /// The record of the lines that `keep` lets through.
+    fn folded(keep: impl Fn(&str) -> bool) -> Result<Record, String> {
+        let mut folding = Folding::default();
+        for line in LOG.lines().filter(|line| keep(line)) {
+            folding.take(serde_json::from_str(line).unwrap())?;
+        }
+        Ok(folding.finish())
+    }
+
+    #[test]
+    fn a_record_has_what_the_lines_say() {
+        let record = folded(|_| true).unwrap();
+        assert!(record.is_complete() && record.shortcoming().is_none());
+        assert_eq!(
+            Some(&record.counts()),
+            record.footer.as_ref().map(|f| &f.counts)
+        );
+        let first = &record.executions[0];
+        assert_eq!((first.steps.len(), first.processes.len()), (3, 2));
+        assert_eq!(first.attachments[0].step, 1);
+        assert_eq!(first.logs[0].record, None);
+        assert_eq!(first.logs[1].record.as_ref().map(|r| r.level), Some(2));
+        assert!(first.started < first.processes[0].ready && first.finished.is_some());
+        let timed_out = &record.executions[2];
+        let last = timed_out.steps.last().unwrap();
+        assert_eq!((&last.end, &last.sent[0].answer), (&None, &None));
+        assert!(timed_out.more_logs.is_some());
+    }
+
+    #[test]
+    fn an_execution_without_an_end_is_incomplete_and_so_is_one_that_never_began() {
+        let record = folded(|line| {
+            let is_end = line.contains("\"event\":\"execution-finished\",\"execution\":2,");
+            let is_last = line.contains("\"execution\":12,") && !line.contains("run-started");
+            !is_end && !is_last && !line.contains("run-finished")
+        });
+        let record = record.unwrap();
+        assert!(!record.is_complete());
+        assert_eq!(record.counts()[&Outcome::Incomplete], 2);
+        let [cut, never] = [&record.executions[2], &record.executions[12]];
+        assert_eq!(cut.report.outcome, Outcome::Incomplete);
+        assert_eq!(
+            cut.report.failed_step.as_ref().map(|step| step.line),
+            Some(9)
+        );
+        assert!(cut.report.took > Duration::from_secs(2));
+        assert_eq!((never.started, &never.report.failed_step), (None, &None));
+        assert_eq!(record.took(), Duration::from_secs_f64(record.until));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let error = |keep: &dyn Fn(&str) -> bool| folded(keep).unwrap_err();
+        let started = |line: &str| !line.contains("run-started");
+        assert!(error(&started).contains("first event"));
+        let step = |line: &str| !line.contains("step-started");
+        assert_eq!(error(&step), "step 0 did not begin");
+        let sent = |line: &str| !line.contains("step-sent");
+        assert_eq!(error(&sent), "step 0 was not sent to process 0");
+        let process = |line: &str| !line.contains("process-started");
+        assert_eq!(error(&process), "process 0 was not started");
+        let mut folding = Folding::default();
+        let lines: Vec<&str> = LOG.lines().collect();
+        let mut take = |line: &str| folding.take(serde_json::from_str(line).unwrap());
+        take(lines[0]).unwrap();
+        assert!(take(lines[0]).unwrap_err().contains("a second time"));
+        let unknown = r#"{"at":1.0,"event":"attachment","execution":99,"step":0,"text":""}"#;
+        assert!(take(unknown).unwrap_err().contains("no execution 99"));
+    }
+}

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
-use super::{json, junit};
+use super::{github, json, junit};
 use crate::runner::cli::Reports;
 use crate::runner::record::Record;
 
@@ -26,7 +26,17 @@ impl Reports {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.asked_for().is_empty()
+        self.asked_for().is_empty() && !self.github
+    }
+
+    /// The same, and what the place where the run goes on asks for by itself.
+    pub fn and_fitting(&self) -> Reports {
+        let actions = std::env::var("GITHUB_ACTIONS");
+        let on_github = actions.is_ok_and(|value| value == "true");
+        Reports {
+            github: self.github || on_github,
+            ..self.clone()
+        }
     }
 
     /// Whether one of them goes to standard output.
@@ -64,7 +74,28 @@ impl Reports {
             };
             written.map_err(|error| cannot(file, &error))?;
         }
-        Ok(())
+        match self.github {
+            true => self.tell_github(record),
+            false => Ok(()),
+        }
+    }
+
+    /// Commands to GitHub may stand in either output.
+    fn tell_github(&self, record: &Record) -> Result<(), String> {
+        let annotations = github::annotations(record);
+        let written = match self.take_standard_output() {
+            true => std::io::stderr().write_all(annotations.as_bytes()),
+            false => std::io::stdout().write_all(annotations.as_bytes()),
+        };
+        written.map_err(|error| format!("the annotations cannot be written: {error}"))?;
+        let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
+            return Ok(());
+        };
+        let file = Path::new(&file);
+        let opened = OpenOptions::new().append(true).create(true).open(file);
+        let summary = github::summary(record);
+        let written = opened.and_then(|mut file| file.write_all(summary.as_bytes()));
+        written.map_err(|error| cannot(file, &error))
     }
 }
 

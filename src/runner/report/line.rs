@@ -28,17 +28,21 @@ pub fn result(report: &ExecutionReport, note: &str) -> String {
     format!("{mark} {id:6} {roles}  {name} ({note}){reason}")
 }
 
-/// How many executions had each outcome.
+/// How many executions had each outcome, in colours.
 pub fn counts(reports: &[&ExecutionReport]) -> String {
-    let counted = Outcome::ALL.into_iter().filter_map(|outcome| {
-        let count = reports
-            .iter()
-            .filter(|report| report.outcome == outcome)
-            .count();
-        let text = format!("{count} {}", outcome.words());
-        (count > 0).then(|| text.style(style(outcome)).to_string())
-    });
+    let coloured = |(outcome, text): (Outcome, String)| text.style(style(outcome)).to_string();
+    let counted = counted(reports).into_iter().map(coloured);
     counted.collect::<Vec<_>>().join(", ")
+}
+
+/// How many executions had each outcome, in words.
+pub fn counted(reports: &[&ExecutionReport]) -> Vec<(Outcome, String)> {
+    let counted = Outcome::ALL.into_iter().filter_map(|outcome| {
+        let own = reports.iter().filter(|report| report.outcome == outcome);
+        let count = own.count();
+        (count > 0).then(|| (outcome, format!("{count} {}", outcome.words())))
+    });
+    counted.collect()
 }
 
 /// The colour of an outcome.

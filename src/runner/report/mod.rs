@@ -4,6 +4,7 @@
 pub mod console;
 pub mod failure;
 pub mod files;
+pub mod github;
 pub mod json;
 pub mod junit;
 pub mod line;

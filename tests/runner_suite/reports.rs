@@ -1,0 +1,193 @@
+//! What reports say: whole ones, compared with what was looked at once, of a log with every outcome.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use zerobuffer::runner::event_log::Line;
+use zerobuffer::runner::record::Record;
+use zerobuffer::runner::report::{github, json, junit};
+
+use crate::project::Project;
+
+/// A log with every outcome.
+const EVERY_OUTCOME: &str = "events.ndjson";
+/// An interrupted one of an execution that was repeated.
+const REPEATED: &str = "repeated-events.ndjson";
+
+fn fixture(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("tests/fixtures").join(name)
+}
+
+/// The beginning of the log with every outcome, up to the step in which the last execution hangs.
+pub fn cut_log(folder: &Path) -> PathBuf {
+    let text = fs::read_to_string(fixture(EVERY_OUTCOME)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let is_last = |line: &&str| line.contains(r#""step-sent","execution":12,"step":1"#);
+    let last = lines.iter().position(is_last).unwrap();
+    let log = folder.join("events.ndjson");
+    fs::write(&log, lines[..=last].join("\n") + "\n").unwrap();
+    log
+}
+
+fn record(name: &str) -> Record {
+    Record::read(&fixture(name)).unwrap()
+}
+
+fn cut_record() -> Record {
+    let folder = tempfile::tempdir().unwrap();
+    Record::read(&cut_log(folder.path())).unwrap()
+}
+
+/// JSON with a key in each line.
+fn spread(text: &str) -> String {
+    let value: Value = serde_json::from_str(text).unwrap();
+    serde_json::to_string_pretty(&value).unwrap()
+}
+
+/// The report on the terminal, with the folder of the run as `RUN`.
+fn printed(log: &Path, options: &[&str]) -> String {
+    let project = Project::new();
+    let log = log.to_str().unwrap();
+    let ran = project.run(&[&["report", log], options].concat());
+    assert_eq!(ran.code, 0, "{}", ran.text());
+    let folder = Path::new(log).parent().unwrap().to_str().unwrap();
+    ran.out.replace(folder, "RUN")
+}
+
+#[test]
+fn the_logs_of_these_tests_are_such_as_are_written() {
+    for name in [EVERY_OUTCOME, REPEATED] {
+        let text = fs::read_to_string(fixture(name)).unwrap();
+        for line in text.lines() {
+            let read: Line = serde_json::from_str(line).unwrap();
+            let written = serde_json::to_string(&read).unwrap();
+            let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            assert_eq!(value(&written), value(line));
+        }
+    }
+}
+
+#[test]
+fn a_run_is_told_on_the_terminal_once_more() {
+    insta::assert_snapshot!("terminal", printed(&fixture(EVERY_OUTCOME), &[]));
+    insta::assert_snapshot!("terminal-repeated", printed(&fixture(REPEATED), &[]));
+    let folder = tempfile::tempdir().unwrap();
+    let log = cut_log(folder.path());
+    insta::assert_snapshot!("terminal-incomplete", printed(&log, &["-q"]));
+}
+
+#[test]
+fn junit_has_every_outcome() {
+    insta::assert_snapshot!("junit", junit::render(&record(EVERY_OUTCOME)));
+    insta::assert_snapshot!("junit-repeated", junit::render(&record(REPEATED)));
+    insta::assert_snapshot!("junit-incomplete", junit::render(&cut_record()));
+}
+
+#[test]
+fn json_has_everything() {
+    insta::assert_snapshot!("json", spread(&json::render(&record(EVERY_OUTCOME))));
+}
+
+#[test]
+fn json_of_an_incomplete_run_says_so() {
+    let value: Value = serde_json::from_str(&json::render(&cut_record())).unwrap();
+    assert_eq!(value["complete"], false);
+    assert!(
+        value["shortcoming"]
+            .as_str()
+            .unwrap()
+            .contains("was killed")
+    );
+    let last = value["executions"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["outcome"], "incomplete");
+    assert_eq!(last["failed_step"]["line"], 9);
+    let interrupted: Value = serde_json::from_str(&json::render(&record(REPEATED))).unwrap();
+    assert_eq!(interrupted["complete"], false);
+}
+
+#[test]
+fn github_gets_annotations_and_a_summary() {
+    insta::assert_snapshot!("github", github::annotations(&record(EVERY_OUTCOME)));
+    insta::assert_snapshot!("github-summary", github::summary(&record(EVERY_OUTCOME)));
+    insta::assert_snapshot!("github-incomplete", github::summary(&cut_record()));
+}
+
+#[test]
+fn a_report_made_later_is_the_same_to_the_byte() {
+    let project = Project::new();
+    project.only(&["honest", "fails", "measures", "exits", "does-not-know"]);
+    let live = &["--junit", "live.xml", "--json", "live.json", "-j", "3"];
+    let later = &["--junit", "later.xml", "--json", "later.json"];
+    for verbosity in [&[][..], &["-q"], &["-v"]] {
+        let command = ["run", "*_honest", "--repeat", "2", "--shuffle=1"];
+        let run = project.run(&[&command[..], live, verbosity].concat());
+        run.assert(1, "repetition 2 of 2");
+        let printed = project.run(&[&["report"][..], verbosity].concat());
+        assert_eq!((printed.code, printed.out), (0, run.out));
+        project
+            .run(&[&["report"][..], later].concat())
+            .assert(0, "");
+        for kind in ["xml", "json"] {
+            let text = |when| fs::read(project.path(&format!("{when}.{kind}"))).unwrap();
+            assert!(
+                !text("live").is_empty() && text("live") == text("later"),
+                "{kind}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_report_may_go_to_standard_output() {
+    let project = Project::new();
+    let ran = project.run(&["run", "fails_honest", "--junit", "-"]);
+    assert!(ran.out.starts_with("<?xml"), "{}", ran.text());
+    assert!(
+        ran.out.trim_end().ends_with("</testsuites>"),
+        "{}",
+        ran.text()
+    );
+    assert!(ran.err.contains("1 failed in"), "{}", ran.text());
+    let json = project.run(&["report", "--json", "-"]);
+    let value: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(
+        (value["counts"]["failed"].as_u64(), json.code),
+        (Some(1), 0)
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
+    let project = Project::new();
+    let ran = project.run(&["run", "honest", "--json", "none/out.json"]);
+    ran.assert(
+        2,
+        "the report none/out.json cannot be written: No such file",
+    );
+    assert_eq!(project.servers(), 0);
+}
+
+#[test]
+fn a_run_under_github_actions_annotates_by_itself() {
+    let project = Project::new();
+    let summary = project.path("summary.md");
+    let run = |actions: &str| {
+        let mut command = project.command(&["run", "fails_honest"]);
+        command.env("GITHUB_ACTIONS", actions);
+        let output = command
+            .env("GITHUB_STEP_SUMMARY", &summary)
+            .output()
+            .unwrap();
+        project.ended(output, Default::default())
+    };
+    let mark = "::error file=features/01-Fixture.feature,line=6,title=1.1 fails_honest%3A failed::";
+    let ran = run("no");
+    assert!(!ran.out.contains("::error"), "{}", ran.text());
+    assert!(!summary.exists());
+    run("true").assert(1, mark);
+    run("true").assert(1, "expected 1, got 2%0A");
+    let text = fs::read_to_string(summary).unwrap();
+    assert_eq!(text.matches("## Harmony: 1 failed in").count(), 2, "{text}");
+}
