@@ -48,7 +48,7 @@ fn annotation(record: &Record, report: &ExecutionReport) -> String {
         _ => "error",
     };
     let properties = [("file", file), ("line", line), ("title", &title)];
-    command(kind, &properties, &told(record, report))
+    command(kind, &properties, told(record, report).trim_start())
 }
 
 /// The same words as on the terminal.
