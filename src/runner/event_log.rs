@@ -220,13 +220,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut log = EventLog::create(&folder.path().join("a/b")).unwrap();
         let path = folder.path().join("a/b").join(FILE_NAME);
-        for text in ["one\ntwo", "three"] {
+        for (index, text) in ["one\ntwo", "three"].into_iter().enumerate() {
             let text = text.to_owned();
             let event = Event::Note { text };
             log.on(&event);
             let written = std::fs::read_to_string(&path).unwrap();
             let last: Line = serde_json::from_str(written.lines().last().unwrap()).unwrap();
-            assert_eq!(last.event, event);
+            assert_eq!((written.lines().count(), last.event), (index + 1, event));
             assert!(written.ends_with('\n') && last.at < 60.0, "{written}");
         }
     }

@@ -83,6 +83,7 @@ fn arguments_are_handed_on() {
         (&[], "harmony run"),
         (&["check", "-v"], "harmony check -v"),
         (&["doctor"], "harmony doctor"),
+        (&["report", "-v"], "harmony report -v"),
         (&["-v", "list", "rust"], "harmony -v list rust"),
         (&["-q", "rust", "list"], "harmony run -q rust list"),
     ] {
