@@ -1,11 +1,13 @@
 //! Where a run takes place: the machine, and what the project's folder has checked out.
 
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, Command, Stdio};
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 /// How long the start of a run waits for version control to say whether anything is changed. Others
@@ -58,52 +60,79 @@ pub struct Commit {
 /// A look at what a folder has checked out, which goes on in the background.
 #[derive(Debug)]
 pub struct Looking {
-    id: Receiver<String>,
-    changed: Receiver<bool>,
+    head: Option<Child>,
+    status: Option<Child>,
 }
 
 impl Looking {
     /// Begins to look. A folder that is not under version control, and a machine without `git`, are
     /// no errors.
     pub fn into(folder: &Path) -> Looking {
-        let (tell_id, id) = channel();
-        let (tell_changed, changed) = channel();
-        let folder = folder.to_owned();
-        // Nobody may be listening any more.
-        std::thread::spawn(move || {
-            let Some(head) = git(&folder, &["rev-parse", "HEAD"]) else {
-                return;
-            };
-            let _ = tell_id.send(head.trim().to_owned());
-            drop(tell_id);
-            let status = ["status", "--porcelain", "--untracked-files=no"];
-            if let Some(status) = git(&folder, &status) {
-                let _ = tell_changed.send(!status.trim().is_empty());
-            }
-        });
-        Looking { id, changed }
+        Looking {
+            head: git(folder, &["rev-parse", "HEAD"]),
+            status: git(folder, &["status", "--porcelain", "--untracked-files=no"]),
+        }
     }
 
     /// What was found. Waits a moment at most.
     pub fn found(self) -> Option<Commit> {
-        let id = self.id.recv_timeout(PATIENCE).ok()?;
-        let changed = self.changed.recv_timeout(PATIENCE).ok();
-        Some(Commit { id, changed })
+        self.found_within(PATIENCE)
+    }
+
+    fn found_within(mut self, patience: Duration) -> Option<Commit> {
+        let deadline = Instant::now() + patience;
+        let id = beginning(self.head.as_mut()?, deadline)?.trim().to_owned();
+        // Before the first commit it answers `HEAD`.
+        let is_hash = id.len() >= 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hash.then_some(())?;
+        let status = self.status.as_mut();
+        let status = status.and_then(|status| beginning(status, deadline));
+        Some(Commit {
+            id,
+            changed: status.map(|status| !status.is_empty()),
+        })
     }
 }
 
-fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git")
+impl Drop for Looking {
+    fn drop(&mut self) {
+        for child in [&mut self.head, &mut self.status].into_iter().flatten() {
+            // One that has ended cannot be killed; what it would have said is not needed.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> Option<Child> {
+    let mut command = Command::new("git");
+    command
         .arg("-C")
         .arg(folder)
         .args(arguments)
         .env("GIT_OPTIONAL_LOCKS", "0")
         .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output.status.success().then_some(())?;
-    String::from_utf8(output.stdout).ok()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command.spawn().ok()
+}
+
+/// What a program says first, nothing more than a line; empty where it ends without a word. `None`
+/// where that takes too long, or where it fails.
+fn beginning(child: &mut Child, deadline: Instant) -> Option<String> {
+    let output = child.stdout.as_mut()?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let left = PollTimeout::try_from(left).ok()?;
+    let mut waiting = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+    if poll(&mut waiting, left) != Ok(1) {
+        return None;
+    }
+    let mut bytes = [0; 64];
+    let count = output.read(&mut bytes).ok()?;
+    if count == 0 && !child.wait().ok()?.success() {
+        return None;
+    }
+    Some(String::from_utf8_lossy(&bytes[..count]).into_owned())
 }
 
 #[cfg(test)]
@@ -120,29 +149,51 @@ mod tests {
         assert_eq!(memory(text, "MemFree:"), None);
     }
 
+    const LONG: Duration = Duration::from_secs(20);
+
     #[test]
     fn a_folder_without_version_control_has_no_commit() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Looking::into(folder.path()).found(), None);
-        assert_eq!(Looking::into(Path::new("/does/not/exist")).found(), None);
+        for folder in [folder.path(), Path::new("/does/not/exist")] {
+            assert_eq!(Looking::into(folder).found_within(LONG), None);
+        }
     }
 
     #[test]
     fn a_checkout_has_its_commit() {
         let folder = tempfile::tempdir().unwrap();
-        let here = |arguments: &[&str]| git(folder.path(), arguments).unwrap();
+        let here = |arguments: &[&str]| {
+            let output = git(folder.path(), arguments).unwrap().wait_with_output();
+            String::from_utf8(output.unwrap().stdout).unwrap()
+        };
         here(&["init", "--quiet"]);
+        assert_eq!(Looking::into(folder.path()).found_within(LONG), None);
         std::fs::write(folder.path().join("file"), "1").unwrap();
         here(&["add", "file"]);
         let who = ["-c", "user.name=a", "-c", "user.email=a@b"];
         here(&[&who[..], &["commit", "--quiet", "--message=a"]].concat());
         let id = here(&["rev-parse", "HEAD"]).trim().to_owned();
-        let patiently = || {
-            let Looking { id, changed } = Looking::into(folder.path());
-            (id.recv().unwrap(), changed.recv().unwrap())
+        let found = || Looking::into(folder.path()).found_within(LONG).unwrap();
+        let commit = |changed| Commit {
+            id: id.clone(),
+            changed: Some(changed),
         };
-        assert_eq!(patiently(), (id.clone(), false));
+        assert_eq!(found(), commit(false));
         std::fs::write(folder.path().join("file"), "22").unwrap();
-        assert_eq!(patiently(), (id, true));
+        assert_eq!(found(), commit(true));
+    }
+
+    #[test]
+    fn a_slow_answer_is_not_waited_for_and_nothing_stays() {
+        let mut slow = Command::new("sleep");
+        let slow = slow.arg("600").stdout(Stdio::piped()).spawn().unwrap();
+        let process = format!("/proc/{}", slow.id());
+        let looking = Looking {
+            head: Some(slow),
+            status: None,
+        };
+        assert!(Path::new(&process).exists());
+        assert_eq!(looking.found(), None);
+        assert!(!Path::new(&process).exists());
     }
 }
