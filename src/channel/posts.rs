@@ -93,6 +93,7 @@ impl Posts {
     }
 
     /// How many posts were taken beyond the frames that were, once those are settled that are there.
+    #[cfg(feature = "serve")]
     pub(crate) fn balance(&mut self, semaphore: &Semaphore) -> i64 {
         self.settle(semaphore);
         self.balance
