@@ -3,6 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::serve::failure::{Failure, StepOutcome, expect_equal};
+
+/// The parts of all durations whose limits are told.
+const TOLD: [f64; 6] = [0.0, 0.5, 0.9, 0.99, 0.999, 1.0];
+
 /// Durations in ascending order, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Figures(Vec<Duration>);
@@ -34,20 +39,37 @@ impl Figures {
     pub fn count(&self) -> usize {
         self.0.len()
     }
+
+    /// Checks that there are so many, each took some time, and the numbers that are told of them
+    /// follow each other.
+    ///
+    /// # Errors
+    ///
+    /// A failure that says `what` they are of.
+    pub fn expect_sound(&self, what: &str, count: usize) -> StepOutcome {
+        expect_equal(
+            &format!("{what}: number of measurements"),
+            count,
+            self.count(),
+        )?;
+        let told = TOLD.map(|part| self.quantile(part));
+        let extremes = told[0]..=told[TOLD.len() - 1];
+        if told[0] > Duration::ZERO && told.is_sorted() && extremes.contains(&self.mean()) {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "{what}: expected durations in ascending order, found {self}"
+        )))
+    }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [min, p50, p90, p99, p999, max] = TOLD.map(|part| Short(self.quantile(part)));
+        let mean = Short(self.mean());
         write!(
             f,
-            "min {} mean {} p50 {} p90 {} p99 {} p99.9 {} max {}",
-            Short(self.quantile(0.0)),
-            Short(self.mean()),
-            Short(self.median()),
-            Short(self.quantile(0.9)),
-            Short(self.quantile(0.99)),
-            Short(self.quantile(0.999)),
-            Short(self.quantile(1.0)),
+            "min {min} mean {mean} p50 {p50} p90 {p90} p99 {p99} p99.9 {p999} max {max}"
         )
     }
 }
@@ -87,6 +109,16 @@ mod tests {
         assert_eq!((quantile(0.99), quantile(0.999)), (990, 999));
         assert_eq!(figures.mean(), Duration::from_micros(500_500));
         assert_eq!(figures.count(), 1000);
+    }
+
+    #[test]
+    fn figures_are_sound_if_none_is_missing_and_none_took_no_time() {
+        let figures = millis([1, 2, 3]);
+        assert_eq!(figures.expect_sound("x", 3), Ok(()));
+        assert!(figures.expect_sound("x", 4).is_err());
+        assert!(millis([0, 1]).expect_sound("x", 2).is_err());
+        let unsorted = Figures([3, 1, 2].map(Duration::from_millis).to_vec());
+        assert!(unsorted.expect_sound("x", 3).is_err());
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::figures::{Figures, Short};
+use super::limits::Limits;
 use super::own::bytes;
 use super::scale::Scale;
 use crate::Writer;
 use crate::serve::ends::reading::READ_TIMEOUT;
-use crate::serve::failure::Failure;
+use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::pattern::Stock;
 
 /// What "low milliseconds" are.
@@ -33,6 +34,8 @@ pub struct Latency {
     pub figures: Figures,
     /// The median of each round.
     medians: Vec<Duration>,
+    frame_bytes: usize,
+    iterations: usize,
 }
 
 impl Latency {
@@ -65,6 +68,8 @@ impl Latency {
         Ok(Latency {
             size: size.to_owned(),
             medians: medians.collect(),
+            frame_bytes: length,
+            iterations,
             figures: Figures::of(took)
                 .ok_or_else(|| Failure::new("expected iterations, found 0"))?,
         })
@@ -95,6 +100,42 @@ impl Latency {
     }
 }
 
+/// Checks that every frame was measured, none faster than bytes can cross, and that the largest frames
+/// took longer than the smallest.
+///
+/// # Errors
+///
+/// A failure that names the size.
+pub fn expect_possible(all: &[Latency], limits: &Limits) -> StepOutcome {
+    for latency in all {
+        let (size, figures) = (&latency.size, &latency.figures);
+        figures.expect_sound(size, latency.iterations)?;
+        let fastest = latency.frame_bytes as f64 / figures.quantile(0.0).as_secs_f64();
+        limits.expect_possible(size, fastest)?;
+    }
+    let by_size = |latency: &&Latency| latency.frame_bytes;
+    let ends = all
+        .iter()
+        .min_by_key(by_size)
+        .zip(all.iter().max_by_key(by_size));
+    match ends {
+        Some((least, most)) if least.frame_bytes < most.frame_bytes => {
+            let (shorter, longer) = (least.figures.median(), most.figures.median());
+            if shorter < longer {
+                return Ok(());
+            }
+            Err(Failure::new(format!(
+                "expected frames of {} to take longer than those of {}, found {} and {}",
+                most.size,
+                least.size,
+                Short(longer),
+                Short(shorter)
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (size, count) = (&self.size, self.figures.count());
@@ -112,6 +153,8 @@ mod tests {
             size: "1KB".into(),
             figures: Figures::of(vec![Duration::ZERO]).unwrap(),
             medians: medians.map(Duration::from_millis).to_vec(),
+            frame_bytes: 1024,
+            iterations: 1,
         };
         assert_eq!(latency([20, 0, 20]).expect("sub-millisecond"), Ok(()));
         let failure = latency([2, 1, 1]).expect("sub-millisecond").unwrap_err();
@@ -119,5 +162,29 @@ mod tests {
         assert_eq!(latency([30, 9, 20]).expect("low milliseconds"), Ok(()));
         assert!(latency([30, 10, 20]).expect("low milliseconds").is_err());
         assert!(latency([0, 0, 0]).expect("fast").is_err());
+    }
+
+    #[test]
+    fn what_is_reported_can_have_been_measured() {
+        let of = |frame_bytes, micros| Latency {
+            size: format!("{frame_bytes} B"),
+            figures: Figures::of(vec![Duration::from_micros(micros)]).unwrap(),
+            medians: Vec::new(),
+            frame_bytes,
+            iterations: 1,
+        };
+        let limits = Limits::measure(&name("possible")).unwrap();
+        let judge = |all: &[Latency]| expect_possible(all, &limits);
+        assert_eq!(judge(&[of(10_000, 200), of(10, 100)]), Ok(()));
+        assert!(judge(&[of(10_000, 100), of(10, 100)]).is_err());
+        assert!(judge(&[of(1 << 40, 100)]).is_err());
+        assert!(judge(&[of(10, 0)]).is_err());
+        let iterations = 2;
+        let one = of(10, 100);
+        assert!(judge(&[Latency { iterations, ..one }]).is_err());
+    }
+
+    fn name(test: &str) -> crate::BufferName {
+        crate::BufferName::new(format!("serve-latency-{test}-{}", std::process::id())).unwrap()
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::figures::{Figures, Short};
 use super::own::OwnSemaphore;
 use crate::BufferName;
-use crate::serve::failure::Failure;
+use crate::serve::failure::{Failure, StepOutcome};
 
 /// Bytes that are copied: more than caches hold, and as many as a large ring has.
 const REGION: usize = 64 << 20;
@@ -18,6 +18,10 @@ const ROUNDS: usize = 5;
 
 /// How many round trips are made.
 const TRIPS: usize = 2000;
+
+/// How many times as fast as from memory to memory bytes can cross that caches hold: more than any
+/// machine's caches give, less than what a measurement that went wrong tells.
+const CACHED: f64 = 50.0;
 
 /// How long a thread waits for another one before it gives up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,6 +49,24 @@ impl Limits {
             semaphores: semaphores(name)?,
             cache_line: cache_line()?,
         })
+    }
+
+    /// Checks that so many bytes a second can have crossed: some, and no more than a machine like this
+    /// can copy.
+    ///
+    /// # Errors
+    ///
+    /// A failure that says `what` was measured, and the bounds.
+    pub fn expect_possible(&self, what: &str, bytes_per_second: f64) -> StepOutcome {
+        let most = CACHED * self.memcpy;
+        if bytes_per_second > 0.0 && bytes_per_second <= most {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "{what}: expected more than none and at most {:.0} MB/s, found {:.0}",
+            most / 1e6,
+            bytes_per_second / 1e6
+        )))
     }
 }
 
@@ -166,6 +188,21 @@ mod tests {
             limits.semaphores.median() < Duration::from_millis(50),
             "{limits}"
         );
+    }
+
+    #[test]
+    fn no_bytes_and_too_many_bytes_cannot_have_crossed() {
+        let one = Figures::of(vec![Duration::ZERO]).unwrap();
+        let limits = Limits {
+            memcpy: 1e9,
+            semaphores: one.clone(),
+            cache_line: one,
+        };
+        assert_eq!(limits.expect_possible("x", 1.0), Ok(()));
+        assert_eq!(limits.expect_possible("x", 1e9 * CACHED), Ok(()));
+        for wrong in [0.0, 1.1e9 * CACHED, f64::INFINITY, f64::NAN] {
+            assert!(limits.expect_possible("x", wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

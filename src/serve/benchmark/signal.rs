@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::cpu_time::{CpuClock, Usage};
 use super::figures::{Figures, Short};
+use super::limits::Limits;
 use super::own::{OwnSemaphore, hertz};
 use super::scale::Scale;
 use crate::BufferName;
-use crate::serve::failure::Failure;
+use crate::serve::failure::{Failure, StepOutcome};
 
 /// How long signals are sent at each rate.
 const TIME: Duration = Duration::from_secs(10);
@@ -91,6 +92,8 @@ impl Signals {
                 elapsed,
             },
             latency,
+            count,
+            period,
         })
     }
 }
@@ -159,6 +162,9 @@ pub struct AtRate {
     usage: Usage,
     /// From before a post until the other thread is awake.
     latency: Figures,
+    /// How many signals were to be sent, and how long after each other.
+    count: usize,
+    period: Duration,
 }
 
 impl AtRate {
@@ -182,6 +188,30 @@ impl AtRate {
         }
         Err(Failure::new(format!(
             "{}: expected a {impact} impact, so {bound} of a CPU, found {percent:.2} %",
+            self.rate
+        )))
+    }
+}
+
+impl AtRate {
+    /// Checks that all signals arrived, at no higher rate than they were to be sent, none faster than
+    /// a number gets from core to core, and that this took CPU time, but not more than there is.
+    ///
+    /// # Errors
+    ///
+    /// A failure that names the rate.
+    pub fn expect_possible(&self, limits: &Limits) -> StepOutcome {
+        self.latency.expect_sound(&self.rate, self.count)?;
+        let (least, fastest) = (self.period * self.count as u32, self.latency.quantile(0.0));
+        let hop = limits.cache_line.quantile(0.0) / 2;
+        let cpus = std::thread::available_parallelism()?.get() as u32;
+        let Usage { cpu, elapsed } = self.usage;
+        if elapsed >= least && fastest >= hop && !cpu.is_zero() && cpu <= elapsed * cpus {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "{}: expected at least {least:?} for all signals and {hop:?} for each, and some of {cpus} \
+             CPUs, found {elapsed:?}, {fastest:?} and {cpu:?} of a CPU",
             self.rate
         )))
     }
@@ -225,12 +255,29 @@ mod tests {
                 cpu: Duration::from_secs_f64(percent / 100.0),
                 elapsed: Duration::from_secs(1),
             },
-            latency: Figures::of(vec![Duration::ZERO]).unwrap(),
+            latency: Figures::of(vec![Duration::from_millis(1)]).unwrap(),
+            count: 1,
+            period: Duration::from_secs(1),
         };
         assert!(at(NEGLIGIBLE - 1.0).expect("negligible").is_ok());
         assert!(at(NEGLIGIBLE + 1.0).expect("negligible").is_err());
         assert!(at(MEASURABLE * 2.0).expect("measurable").is_ok());
         assert!(at(MEASURABLE / 2.0).expect("measurable").is_err());
         assert!(at(1.0).expect("none").is_err());
+        let name = format!("serve-signal-possible-{}", std::process::id());
+        let limits = Limits::measure(&BufferName::new(name).unwrap()).unwrap();
+        assert_eq!(at(1.0).expect_possible(&limits), Ok(()));
+        let latency = Figures::of(vec![Duration::from_nanos(1)]).unwrap();
+        let period = Duration::from_millis(1001);
+        let one = at(1.0);
+        for wrong in [
+            at(0.0),
+            at(1e9),
+            AtRate { latency, ..at(1.0) },
+            AtRate { period, ..at(1.0) },
+            AtRate { count: 2, ..one },
+        ] {
+            assert!(wrong.expect_possible(&limits).is_err(), "{wrong:?}");
+        }
     }
 }

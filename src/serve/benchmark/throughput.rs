@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::activity::BothEnds;
 use super::cpu_time::Usage;
+use super::limits::Limits;
 use super::own::bytes;
 use crate::Writer;
 use crate::serve::ends::reading::READ_TIMEOUT;
-use crate::serve::failure::Failure;
+use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::pattern::Stock;
 
 /// The part of what one core copies that has to cross at the best size. Both ends copy every byte,
@@ -89,6 +90,25 @@ impl fmt::Display for Throughput {
     }
 }
 
+/// Checks that at each size frames crossed, no faster than bytes can, and that the best round is none
+/// of the worse ones.
+///
+/// # Errors
+///
+/// A failure that names the size.
+pub fn expect_possible(all: &[Throughput], limits: &Limits) -> StepOutcome {
+    for at in all {
+        limits.expect_possible(&at.size, at.bytes_per_second())?;
+        limits.expect_possible(&at.size, at.best)?;
+        if at.best < at.bytes_per_second() {
+            return Err(Failure::new(format!(
+                "expected the best round to be the best, found {at}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Checks how many bytes cross at the best size, in its best round: `memcpy` is the best of several
 /// rounds too.
 ///
@@ -112,9 +132,8 @@ pub fn expect_saturation(all: &[Throughput], memcpy: f64) -> Result<(), Failure>
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_best_size_has_to_saturate() {
-        let at = |size: &str, frames| Throughput {
+    fn at(size: &str, frames: usize) -> Throughput {
+        Throughput {
             size: size.into(),
             frame_bytes: 1_000_000,
             frames,
@@ -124,7 +143,29 @@ mod tests {
                 cpu: Duration::from_secs(2),
                 elapsed: Duration::from_secs(1),
             },
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_reported_can_have_been_measured() {
+        let name = format!("serve-throughput-{}", std::process::id());
+        let limits = Limits::measure(&crate::BufferName::new(name).unwrap()).unwrap();
+        let judge = |at: Throughput| expect_possible(&[at], &limits);
+        assert_eq!(judge(at("a", 10)), Ok(()));
+        assert!(judge(at("a", 0)).is_err());
+        assert!(judge(at("a", 1 << 40)).is_err());
+        let best = 1.0;
+        assert!(
+            judge(Throughput {
+                best,
+                ..at("a", 10)
+            })
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn the_best_size_has_to_saturate() {
         let all = [at("a", 10), at("b", 1000), at("c", 500)];
         assert_eq!(expect_saturation(&all, 4e9), Ok(()));
         let failure = expect_saturation(&all, 4.1e9).unwrap_err().to_string();

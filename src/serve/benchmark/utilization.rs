@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::figures::Short;
+use super::figures::{Figures, Short};
 use crate::Writer;
-use crate::serve::failure::{Failure, expect_equal};
-use crate::serve::outside::segment::{Field, RawSegment};
+use crate::serve::failure::{Failure, StepOutcome, expect_equal};
+use crate::serve::outside::segment::{Field, HEADER, RawSegment};
 use crate::serve::pattern::Stock;
 
 /// Bytes of a frame.
@@ -29,6 +29,10 @@ const AGAINST_FULL: Duration = Duration::from_millis(200);
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// So many writes are looked at together: a reader may give several frames back at once, so that of
+/// the writes that it holds up some do not wait, and others the longer.
+const TURN: usize = 16;
 
 /// How much longer writes take, at least, once the reader sets the pace.
 const SLOWER: u32 = 5;
@@ -52,6 +56,8 @@ struct Write {
 /// What was seen, from an empty ring to one that has recovered.
 #[derive(Debug)]
 pub struct Utilization {
+    /// Bytes of the ring.
+    size: f64,
     samples: Vec<Sample>,
     writes: Vec<Write>,
 }
@@ -78,6 +84,7 @@ impl Utilization {
         })?;
         let samples = samples.map_err(|_| Failure::new("the watching thread panicked"))?;
         Ok(Utilization {
+            size: raw.get(Field::PayloadSize)? as f64,
             writes: writes?,
             samples: samples?,
         })
@@ -118,14 +125,67 @@ impl Utilization {
         Ok(self.degraded(DEGRADED)?.at)
     }
 
+    /// Checks that the ring was degraded by frames: as many as that takes were written before, with
+    /// the `pause` after each.
+    ///
+    /// # Errors
+    ///
+    /// A failure with the numbers.
+    pub fn expect_filled_by_writing(&self, pause: Duration) -> StepOutcome {
+        let degraded = self.degraded(DEGRADED)?.at;
+        let before = self.writes.iter().filter(|write| write.at < degraded);
+        let (least, written) = (self.frames(DEGRADED), before.count() as u64);
+        let soonest = pause * least.saturating_sub(1) as u32;
+        if written >= least && degraded >= soonest {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "expected {least} frames to be written and {soonest:?} to pass before the ring is degraded, \
+             found {written} and {degraded:?}"
+        )))
+    }
+
+    /// Checks that the ring has recovered by frames that were read after the last write: by most of
+    /// what went, as a reader may give back a little later what it has read.
+    ///
+    /// # Errors
+    ///
+    /// A failure with the numbers.
+    pub fn expect_emptied_by_reading(&self) -> StepOutcome {
+        let last = self.last_write()?;
+        let mut before = self.samples.iter().rev().filter(|sample| sample.at <= last);
+        let (from, to) = before
+            .next()
+            .zip(self.samples.last())
+            .ok_or_else(|| Failure::new("expected looks at the ring, found none"))?;
+        let gone = self.frames((from.used - to.used).max(0.0));
+        let read = to.read_count.saturating_sub(from.read_count);
+        if gone > 0 && 2 * read >= gone {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "expected at least half of {gone} frames, by which the ring has emptied, to have been read \
+             meanwhile, found {read}"
+        )))
+    }
+
+    /// How many frames take this part of the ring.
+    fn frames(&self, part: f64) -> u64 {
+        (part * self.size / (FRAME as f64 + HEADER as f64)) as u64
+    }
+
+    fn last_write(&self) -> Result<Duration, Failure> {
+        let last = self.writes.last().map(|write| write.at + write.took);
+        last.ok_or_else(|| Failure::new("expected writes, found none"))
+    }
+
     /// How long it took from the last write until the ring had recovered.
     ///
     /// # Errors
     ///
     /// If it never did.
     pub fn recovery_time(&self) -> Result<Duration, Failure> {
-        let last = self.writes.last().map(|write| write.at + write.took);
-        let last = last.ok_or_else(|| Failure::new("expected writes, found none"))?;
+        let last = self.last_write()?;
         let full = self.full()?.at;
         let mut later = self.samples.iter().filter(|sample| sample.at > full);
         let recovered = later.find(|sample| sample.used < RECOVERED);
@@ -137,6 +197,21 @@ impl Utilization {
                 100.0 * RECOVERED
             ))
         })
+    }
+
+    /// How long a write took of those that are `chosen`: in the turn in the middle.
+    fn median(&self, chosen: impl Fn(&Write) -> bool) -> Result<Duration, Failure> {
+        let writes = self.writes.iter().filter(|write| chosen(write));
+        let took: Vec<_> = writes.map(|write| write.took).collect();
+        let turns = took.chunks_exact(TURN);
+        let turns = turns.map(|turn| turn.iter().sum::<Duration>() / TURN as u32);
+        let figures = Figures::of(turns.collect()).ok_or_else(|| {
+            Failure::new(format!(
+                "expected at least {TURN} writes before the limit and in a full ring, found {}",
+                took.len()
+            ))
+        })?;
+        Ok(figures.median())
     }
 
     /// Checks that the limit was crossed while the writer was faster than the reader, and that
@@ -161,8 +236,8 @@ impl Utilization {
             )));
         }
         let full = self.full()?.at;
-        let before = mean(self.writes.iter().filter(|write| write.at < degraded.at))?;
-        let after = mean(self.writes.iter().filter(|write| write.at > full))?;
+        let before = self.median(|write| write.at < degraded.at)?;
+        let after = self.median(|write| write.at > full)?;
         if after >= before * SLOWER {
             return Ok(());
         }
@@ -191,20 +266,6 @@ impl fmt::Display for Utilization {
             }
         }
         Ok(())
-    }
-}
-
-fn mean<'a>(writes: impl Iterator<Item = &'a Write>) -> Result<Duration, Failure> {
-    let (mut all, mut count) = (Duration::ZERO, 0);
-    for write in writes {
-        all += write.took;
-        count += 1;
-    }
-    match count {
-        0 => Err(Failure::new(
-            "expected writes before the limit and in a full ring, found none",
-        )),
-        count => Ok(all / count),
     }
 }
 
@@ -274,6 +335,7 @@ mod tests {
             took: Duration::from_micros(if number > 30 { slow } else { 100 }),
         });
         Utilization {
+            size: 10.0 * (FRAME as f64 + HEADER as f64),
             samples: samples.collect(),
             writes: writes.collect(),
         }
@@ -289,10 +351,42 @@ mod tests {
     }
 
     #[test]
+    fn filling_takes_frames_and_pauses_and_emptying_takes_reads() {
+        let millis = Duration::from_millis;
+        let mut seen = utilization(&[0.0, 0.4, 0.81, 0.97, 0.96, 0.96, 0.7, 0.49], 1000);
+        // Eight frames make eighty per cent, and seven pauses, in 20 ms.
+        assert_eq!(seen.expect_filled_by_writing(millis(2)), Ok(()));
+        assert!(seen.expect_filled_by_writing(millis(3)).is_err());
+        assert_eq!(seen.expect_emptied_by_reading(), Ok(()));
+        for sample in &mut seen.samples {
+            sample.read_count = 7;
+        }
+        assert!(seen.expect_emptied_by_reading().is_err());
+        seen.writes.drain(..13);
+        assert!(seen.expect_filled_by_writing(millis(0)).is_err());
+    }
+
+    #[test]
     fn a_writer_that_is_not_slowed_down_is_not_degraded() {
         let seen = utilization(&[0.0, 0.4, 0.81, 0.97, 0.96, 0.7, 0.49], 400);
         let failure = seen.expect_detection(80.0).unwrap_err().to_string();
         assert!(failure.contains("5 times"), "{failure}");
+    }
+
+    #[test]
+    fn a_turn_that_is_held_up_by_others_does_not_count() {
+        let mut seen = utilization(&[0.0, 0.4, 0.41, 0.42, 0.43, 0.81, 0.97], 0);
+        let writes = (0..128).map(|number| Write {
+            at: Duration::from_millis(number),
+            // Every second one waits, in a full ring; one waits long before it is.
+            took: Duration::from_micros(match number {
+                1 => 1_000_000,
+                60.. if number % 2 == 0 => 1000,
+                _ => 10,
+            }),
+        });
+        seen.writes = writes.collect();
+        assert_eq!(seen.expect_detection(80.0), Ok(()));
     }
 
     #[test]

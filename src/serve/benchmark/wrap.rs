@@ -14,8 +14,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::figures::{Figures, Short};
+use super::limits::Limits;
 use super::scale::Scale;
-use crate::serve::failure::{Failure, expect_equal};
+use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::segment::{Field, HEADER, RawSegment};
 use crate::serve::pattern::Stock;
 use crate::{BufferConfig, BufferName, Reader, Writer};
@@ -174,6 +175,20 @@ impl Wrapping {
         Ok(())
     }
 
+    /// Checks that all pairs were measured, and no ring took frames faster than bytes can cross.
+    ///
+    /// # Errors
+    ///
+    /// A failure with the numbers.
+    pub fn expect_possible(&self, limits: &Limits) -> StepOutcome {
+        expect_equal("pairs of rings", PAIRS, self.pairs.len())?;
+        let took = self.pairs.iter().flat_map(|pair| [pair.with, pair.without]);
+        for took in took.chain(self.alone) {
+            limits.expect_possible("frames through a ring", FRAME as f64 / took.as_secs_f64())?;
+        }
+        Ok(())
+    }
+
     /// How much longer frames take that wrap, in per cent.
     ///
     /// # Errors
@@ -248,6 +263,13 @@ mod tests {
         let scale = Scale::of_environment().unwrap();
         wrapping.measure_without(&name("without"), scale).unwrap();
         assert!(wrapping.overhead().unwrap() < 100.0, "{wrapping}");
+        let limits = Limits::measure(&name("limits")).unwrap();
+        wrapping.expect_possible(&limits).unwrap();
+        wrapping.alone = Some(Duration::ZERO);
+        assert!(wrapping.expect_possible(&limits).is_err());
+        wrapping.alone = None;
+        wrapping.pairs.pop();
+        assert!(wrapping.expect_possible(&limits).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use cucumber::{given, then, when};
 
 use crate::BufferName;
 use crate::serve::benchmark::barrier::{self, Compared, Fences};
-use crate::serve::benchmark::latency::Latency;
+use crate::serve::benchmark::latency::{self, Latency};
 use crate::serve::benchmark::limits::{self, Limits};
 use crate::serve::benchmark::results::{all_measured, attach, measured};
 use crate::serve::benchmark::scale::Scale;
@@ -48,8 +48,9 @@ fn rows<'s, const N: usize>(
     }
 }
 
-/// Attaches figures, one a line, with how they came about and what the machine's limits are.
-fn report(world: &World, lines: &[String]) -> StepOutcome {
+/// Attaches figures, one a line, with how they came about and what the machine's limits are, which
+/// figures can be compared with.
+fn report(world: &World, lines: &[String]) -> Result<Limits, Failure> {
     let limits = Limits::measure(&world.buffer_name(LIMITS)?)?;
     let mut text = Scale::of_environment()?.note();
     for line in lines {
@@ -58,7 +59,7 @@ fn report(world: &World, lines: &[String]) -> StepOutcome {
     }
     let _ = write!(text, "\n{limits}");
     attach(&text);
-    Ok(())
+    Ok(limits)
 }
 
 fn lines<T: ToString>(items: &[T]) -> Vec<String> {
@@ -82,8 +83,9 @@ fn measure_latency(world: &mut World, role: String, step: &Step) -> StepOutcome 
 #[then(regex = r"^report Min, Max, Mean, P50, P90, P99, P99\.9$")]
 fn report_latency(world: &mut World) -> StepOutcome {
     let mut told = vec!["from before a write until the frame is copied out and given back".into()];
-    told.extend(lines(all_measured("latency", &world.benchmarks.latency)?));
-    report(world, &told)
+    let all = all_measured("latency", &world.benchmarks.latency)?;
+    told.extend(lines(all));
+    latency::expect_possible(all, &report(world, &told)?)
 }
 
 #[then(
@@ -104,7 +106,7 @@ fn measure_throughput(world: &mut World, role: String, seconds: u64, step: &Step
 #[then(regex = r"^report CPU usage percentage$")]
 fn report_cpu_usage(world: &mut World) -> StepOutcome {
     let all = all_measured("throughput", &world.benchmarks.throughput)?;
-    report(world, &lines(all))?;
+    throughput::expect_possible(all, &report(world, &lines(all))?)?;
     let most = 100.0 * std::thread::available_parallelism()?.get() as f64;
     for throughput in all {
         let percent = throughput.usage.percent();
@@ -162,7 +164,8 @@ fn calculate_overhead(world: &mut World) -> StepOutcome {
         "{found}\nthe overhead in the middle: {:+.2} %",
         found.overhead()?
     );
-    report(world, &[told])
+    let limits = report(world, &[told])?;
+    wrapping(world)?.expect_possible(&limits)
 }
 
 #[then(regex = r"^expect less than '(\d+(?:\.\d+)?)%' performance impact$")]
@@ -231,7 +234,9 @@ fn report_signals(world: &mut World) -> StepOutcome {
     let benchmarks = &mut world.benchmarks;
     let mut told = vec![measured("the cost of signals", &mut benchmarks.signals)?.to_string()];
     told.extend(lines(all_measured("signals at rates", &benchmarks.rates)?));
-    report(world, &told)
+    let limits = report(world, &told)?;
+    let mut rates = world.benchmarks.rates.iter();
+    rates.try_for_each(|at_rate| at_rate.expect_possible(&limits))
 }
 
 /// That it is faster than the reader is found when both are at work.
@@ -261,17 +266,22 @@ fn watched(world: &mut World) -> Result<&mut Utilization, Failure> {
 
 #[then(regex = r"^report time to degradation$")]
 fn report_time_to_degradation(world: &mut World) -> StepOutcome {
+    let pause = *measured("the writer's pace", &mut world.benchmarks.writers_pause)?;
     let found = watched(world)?;
     let time = found.time_to_degradation()?;
     let told = format!("{found}\ndegraded (80 % in use) after {time:.1?}");
-    report(world, &[told])
+    let outcome = found.expect_filled_by_writing(pause);
+    report(world, &[told])?;
+    outcome
 }
 
 #[then(regex = r"^report recovery time$")]
 fn report_recovery_time(world: &mut World) -> StepOutcome {
-    let time = watched(world)?.recovery_time()?;
+    let found = watched(world)?;
+    let time = found.recovery_time()?;
+    let outcome = found.expect_emptied_by_reading();
     attach(&format!(
         "recovered (less than 50 % in use) {time:.1?} after the last write"
     ));
-    Ok(())
+    outcome
 }
