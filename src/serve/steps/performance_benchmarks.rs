@@ -12,7 +12,7 @@ use crate::serve::benchmark::latency::{self, Latency};
 use crate::serve::benchmark::limits::{self, Limits};
 use crate::serve::benchmark::results::{all_measured, attach, measured};
 use crate::serve::benchmark::scale::Scale;
-use crate::serve::benchmark::signal::Signals;
+use crate::serve::benchmark::signal::{AtRate, Signals};
 use crate::serve::benchmark::throughput::{self, Throughput};
 use crate::serve::benchmark::utilization::{self, Utilization};
 use crate::serve::benchmark::wrap::{self, Wrapping};
@@ -234,9 +234,9 @@ fn report_signals(world: &mut World) -> StepOutcome {
     let benchmarks = &mut world.benchmarks;
     let mut told = vec![measured("the cost of signals", &mut benchmarks.signals)?.to_string()];
     told.extend(lines(all_measured("signals at rates", &benchmarks.rates)?));
-    let limits = report(world, &told)?;
+    report(world, &told)?;
     let mut rates = world.benchmarks.rates.iter();
-    rates.try_for_each(|at_rate| at_rate.expect_possible(&limits))
+    rates.try_for_each(AtRate::expect_possible)
 }
 
 /// That it is faster than the reader is found when both are at work.
