@@ -1,23 +1,18 @@
 //! The ends of a buffer, used like the library's own, that commit the fault which is planned.
 //!
 //! What can be done wrong before a frame is sent is done then, so that the reader cannot miss it,
-//! however soon it looks. The rest is done in shared memory, from outside, right after that, and
-//! counts as committed only if the reader was not faster.
+//! however soon it looks. The rest is done in its [`Sight`], right after that.
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
 use super::plan::Plan;
-use crate::serve::failure::Failure;
-use crate::serve::outside::segment::{Field, HEADER, RawHeader, RawSegment};
+use super::sight::Sight;
 use crate::{BufferConfig, BufferName, Error};
 
-/// No marker, and no header that makes sense.
-const RUBBISH: RawHeader = RawHeader {
-    size: u64::MAX,
-    sequence: u64::MAX,
-};
+/// The bit that is flipped: none that makes the data of one frame that of the next one.
+const FLIPPED: u8 = 0x80;
 
 /// A writer.
 #[derive(Debug)]
@@ -150,7 +145,7 @@ impl Loan<'_> {
         if let Some(first) = data.first()
             && self.plan.strikes(Fault::ByteFlipped, &self.what())
         {
-            self.inner.write_at(offset, &[first ^ 1]);
+            self.inner.write_at(offset, &[first ^ FLIPPED]);
         }
     }
 
@@ -160,9 +155,15 @@ impl Loan<'_> {
     ///
     /// The same.
     pub fn commit(self) -> Result<u64, Error> {
-        let (sequence, plan) = (*self.next, self.plan);
+        let sequence = *self.next;
+        self.commit_as(sequence)
+    }
+
+    /// As [`commit`](Self::commit), with this number.
+    pub(crate) fn commit_as(self, sequence: u64) -> Result<u64, Error> {
+        let plan = self.plan;
         if plan.strikes(Fault::FrameDropped, &self.what()) {
-            *self.next += 1;
+            *self.next = sequence.wrapping_add(1);
             return Ok(sequence);
         }
         if plan.strikes(Fault::SequenceSkipped, &self.what()) {
@@ -170,13 +171,13 @@ impl Loan<'_> {
         }
         let what = self.what();
         let sight = Sight::before_commit(plan, &self.name);
-        match self.inner.commit_as(sequence + *self.skipped) {
+        match self.inner.commit_as(sequence.wrapping_add(*self.skipped)) {
             Ok(_) => {}
             Err(error @ Error::ReaderDead { .. })
                 if plan.strikes(Fault::DeathNotNoticed, &error) => {}
             Err(error) => return Err(error),
         }
-        *self.next += 1;
+        *self.next = sequence.wrapping_add(1);
         let committed = sight.and_then(|sight| match sight {
             Some(sight) => sight.commit(plan, &what),
             None => Ok(()),
@@ -193,71 +194,6 @@ impl<'w> Deref for Loan<'w> {
 
     fn deref(&self) -> &crate::Loan<'w> {
         &self.inner
-    }
-}
-
-/// The segment, for faults in what the library has just written to it.
-struct Sight {
-    segment: RawSegment,
-    /// Where the frame would stand, if the end of the ring were not skipped.
-    position: u64,
-}
-
-impl Sight {
-    const FAULTS: [Fault; 4] = [
-        Fault::WrapMarkerMissing,
-        Fault::PostDoubled,
-        Fault::PostMissing,
-        Fault::FreeBytesOffByOne,
-    ];
-
-    fn before_commit(plan: &Plan, buffer: &BufferName) -> Result<Option<Sight>, Failure> {
-        if !Self::FAULTS.iter().any(|fault| plan.is_to_try(*fault)) {
-            return Ok(None);
-        }
-        let segment = RawSegment::open(buffer)?;
-        let position = segment.get(Field::PayloadWritePos)?;
-        Ok(Some(Sight { segment, position }))
-    }
-
-    fn commit(&self, plan: &Plan, what: &str) -> Result<(), Failure> {
-        plan.attempt(Fault::WrapMarkerMissing, &what, || self.spoil_marker())?;
-        plan.attempt(Fault::PostDoubled, &what, || self.post_once_more())?;
-        plan.attempt(Fault::PostMissing, &what, || self.take_post())?;
-        plan.attempt(Fault::FreeBytesOffByOne, &what, || self.miscount())
-    }
-
-    fn spoil_marker(&self) -> Result<bool, Failure> {
-        let capacity = self.segment.get(Field::PayloadSize)?;
-        let has_room = capacity.saturating_sub(self.position) >= HEADER;
-        if !has_room || self.segment.header_at(self.position)? != RawHeader::WRAP {
-            return Ok(false);
-        }
-        self.segment.put_header(self.position, RUBBISH)?;
-        // The marker and the frame behind it: the reader has passed neither.
-        let written = self.segment.get(Field::PayloadWrittenCount)?;
-        Ok(written.wrapping_sub(self.segment.get(Field::PayloadReadCount)?) >= 2)
-    }
-
-    fn post_once_more(&self) -> Result<bool, Failure> {
-        let posts = self.segment.data_posts()?;
-        self.segment.set_data_posts(posts + 1)?;
-        Ok(true)
-    }
-
-    fn take_post(&self) -> Result<bool, Failure> {
-        let posts = self.segment.data_posts()?;
-        if posts > 0 {
-            self.segment.set_data_posts(posts - 1)?;
-        }
-        Ok(posts > 0)
-    }
-
-    fn miscount(&self) -> Result<bool, Failure> {
-        let free = self.segment.get(Field::PayloadFreeBytes)?;
-        let wrong = free.checked_sub(1).unwrap_or(1);
-        self.segment.set(Field::PayloadFreeBytes, wrong)?;
-        Ok(true)
     }
 }
 
@@ -354,6 +290,7 @@ impl Drop for Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::outside::segment::RawSegment;
 
     const SOON: Duration = Duration::from_millis(100);
 
@@ -423,7 +360,7 @@ mod tests {
         let mut pair = pair(Fault::ByteFlipped);
         pair.write(3);
         pair.write(3);
-        assert_eq!(pair.read().unwrap(), Some((1, vec![6, 7, 7])));
+        assert_eq!(pair.read().unwrap(), Some((1, vec![7 ^ FLIPPED, 7, 7])));
         assert_eq!(pair.read().unwrap(), Some((2, vec![7, 7, 7])));
     }
 

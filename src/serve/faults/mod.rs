@@ -10,6 +10,8 @@ mod fault;
 mod faulty;
 #[cfg(feature = "faults")]
 mod plan;
+#[cfg(feature = "faults")]
+mod sight;
 
 pub use fault::{BUILT_IN, COMMITTED, Fault, VARIABLE, names, of_environment, strikes};
 #[cfg(feature = "faults")]

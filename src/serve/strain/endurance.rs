@@ -316,8 +316,7 @@ pub fn cross_boundary(buffer: &BufferName, boundary: u64) -> StepOutcome {
 fn write_as(writer: &mut Writer, data: &[u8], sequence: u64) -> StepOutcome {
     let mut loan = writer.loan(data.len())?;
     loan.copy_from(data);
-    let placement = loan.placement;
-    writer.commit(placement, sequence)?;
+    loan.commit_as(sequence)?;
     Ok(())
 }
 
