@@ -2,8 +2,9 @@
 //!
 //! [`reading`] and [`writing`] are what steps have in their hands. A reader reads frame by frame or a
 //! `series` of them; what it has read is in [`history`], what it reads while other steps go on in
-//! [`draining`] and [`waiting`], what its writer may know of it is [`told`]. A writer has an `occupation`: a loan is in `lending`, frames that
+//! [`draining`] and [`waiting`]. A writer has an `occupation`: a loan is in `lending`, frames that
 //! it writes while other steps go on are in [`background`]; [`filling`] ends when there is no room.
+//! Where reader and writer are in two processes, one may know something of the other that was [`told`].
 //!
 //! Reader and writer themselves are the library's own; where faults are built in, they are such as
 //! commit them.

@@ -6,6 +6,7 @@ use cucumber::{given, then, when};
 use nix::unistd::{AccessFlags, access};
 
 use crate::BufferConfig;
+use crate::serve::ends::told::{is_filling, tell_filling};
 use crate::serve::ends::writing::WRITE_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::pattern;
@@ -198,8 +199,12 @@ fn should_verify_all_frames_maintain_sequential_order(
 
 #[when(regex = r"^(?:the '([^']+)' process )?writes frames until buffer is full$")]
 fn writes_frames_until_buffer_is_full(world: &mut World, role: String) -> StepOutcome {
-    let count = world.writers.find(&role, None)?.fill()?;
+    let writing = world.writers.find(&role, None)?;
+    let first = writing.writer()?.next_sequence();
+    let count = writing.fill()?;
     tracing::info!("the buffer was full after {count} frames");
+    let last = writing.writer()?.next_sequence() - 1;
+    tell_filling(&mut world.context, first, last);
     Ok(())
 }
 
@@ -210,8 +215,11 @@ fn should_experience_timeout_on_next_write(world: &mut World, role: String) -> S
 
 #[when(regex = r"^(?:the '([^']+)' process )?reads one frame$")]
 fn reads_one_frame(world: &mut World, role: String) -> StepOutcome {
-    world.readers.find(&role, None)?.read()?;
-    Ok(())
+    let frame = world.readers.find(&role, None)?.read()?;
+    match is_filling(&world.context, frame.sequence)? {
+        true => frame.expect_sequenced_data(),
+        false => Ok(()),
+    }
 }
 
 #[then(regex = r"^(?:the '([^']+)' process )?should write successfully immediately$")]
