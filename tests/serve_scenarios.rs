@@ -146,7 +146,7 @@ fn run_scenario(file: &str, id: &str, hosting: Hosting) {
 /// Runs scenarios of a feature that make sense in one process, each in one process.
 fn run_in_one_process(file: &str, chosen: &[&str]) {
     let feature = feature(file);
-    let skipped = |tag: &String| tag == "separate-processes" || tag == "pending";
+    let skipped = |tag: &String| tag == "separate-processes";
     assert!(!feature.tags.iter().any(skipped));
     let scenarios = feature.scenarios.iter();
     let ids: Vec<&str> = scenarios

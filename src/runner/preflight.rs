@@ -153,9 +153,6 @@ pub enum Judgement {
 /// roles.
 pub fn skipped(execution: &Execution) -> Option<String> {
     let scenario = &execution.scenario.scenario;
-    if scenario.has_tag("pending") {
-        return Some("pending: its steps are not defined yet".to_owned());
-    }
     if scenario.has_tag("windows") && cfg!(not(windows)) {
         return Some("for Windows only".to_owned());
     }
@@ -315,11 +312,6 @@ mod tests {
     #[test]
     fn tags_keep_a_scenario_from_running() {
         let catalogues = Catalogues::new();
-        let (kind, message) = outcome(&execution("@pending", ["a", "a"]), &catalogues);
-        assert_eq!(
-            (kind, message.as_str()),
-            (Outcome::Skipped, "pending: its steps are not defined yet")
-        );
         let (kind, message) = outcome(&execution("@windows", ["a", "a"]), &catalogues);
         assert_eq!(
             (kind, message.as_str()),

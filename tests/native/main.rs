@@ -37,10 +37,9 @@ use watchdog::Watchdog;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Tags of what cannot run here, and why.
-const NOT_HERE: [(&str, &str); 4] = [
+const NOT_HERE: [(&str, &str); 3] = [
     ("separate-processes", "needs a process for each role"),
     ("windows", "is about Windows"),
-    ("pending", "has steps that are not defined yet"),
     (
         "benchmark",
         "says nothing about a build that is not optimised",

@@ -277,12 +277,11 @@ fn tags_decide_what_is_skipped() {
     let project = Project::new();
     project.write(
         "features/01-Fixture.feature",
-        "Feature: F\n@pending\nScenario: 1.1 - A\nGiven unheard of\n@windows\nScenario: 1.2 - B\nGiven unheard of\n",
+        "Feature: F\n@windows\nScenario: 1.1 - A\nGiven unheard of\n",
     );
     let ran = project.run(&["run", "honest"]);
-    ran.assert(0, "pending: its steps are not defined yet");
     ran.assert(0, "for Windows only");
-    ran.assert(0, "2 skipped");
+    ran.assert(0, "1 skipped");
     assert!(project.pids().is_empty(), "nothing had to be started");
 }
 

@@ -474,12 +474,14 @@ warning: an old entry
     #[test]
     fn the_reason_of_what_is_green_stands_in_its_line() {
         let skipped = ExecutionReport {
-            reason: Some("pending".into()),
+            reason: Some("for Windows only".into()),
             ..report("1.1", "a_b", Outcome::Skipped)
         };
         let text = printed(Verbosity::Normal, vec![skipped], false);
         assert!(
-            text.starts_with("s skipped         1.1    client=a  Name (1.500 s) – pending\n"),
+            text.starts_with(
+                "s skipped         1.1    client=a  Name (1.500 s) – for Windows only\n"
+            ),
             "{text}"
         );
     }
