@@ -8,6 +8,7 @@ use super::handling::{Handling, Task};
 use crate::duplex::{ChannelName, ImmutableDuplexServer, ProcessingMode, ServerOptions};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::files::BufferFiles;
+use crate::serve::outside::ring_state::Unread;
 use crate::serve::outside::segment::{Field, HEADER, RawHeader, RawSegment};
 use crate::serve::patience::eventually;
 use crate::serve::pattern;
@@ -202,7 +203,7 @@ impl ServingEnd {
     }
 
     fn expect_unread_responses(&self, expected: &[RawHeader]) -> StepOutcome {
-        let unread = RawSegment::open(self.channel.response())?.unread()?;
+        let unread = Unread::walk(&RawSegment::open(self.channel.response())?)?.headers();
         match unread == expected {
             true => Ok(()),
             false => Err(Failure::new(format!(
@@ -274,8 +275,8 @@ impl ServingEnd {
     pub fn dispose(&mut self, pending: usize) -> StepOutcome {
         self.expect_running()?;
         eventually(PATIENCE, || {
-            let requests = RawSegment::open(self.channel.request())?.unread()?;
-            expect_equal("number of requests that wait", 0, requests.len())?;
+            let requests = Unread::walk(&RawSegment::open(self.channel.request())?)?;
+            expect_equal("number of requests that wait", 0, requests.frames.len())?;
             let calls = self.diary.calls();
             let answered: Vec<_> = calls.iter().filter_map(Call::answer_header).collect();
             let first = answered.len().checked_sub(pending);

@@ -171,6 +171,11 @@ impl Unread {
         Ok((position + HEADER + header.size) % size)
     }
 
+    /// The headers of the frames.
+    pub fn headers(&self) -> Vec<RawHeader> {
+        self.frames.iter().map(|frame| frame.header).collect()
+    }
+
     /// The first frame.
     ///
     /// # Errors

@@ -221,46 +221,6 @@ impl RawSegment {
         })
     }
 
-    /// The headers of the frames that were written and not yet read, the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system; headers that do not lead from the read position to the write position.
-    pub fn unread(&self) -> Result<Vec<RawHeader>, Failure> {
-        let capacity = self.get(Field::PayloadSize)?;
-        let written = self.get(Field::PayloadWrittenCount)?;
-        // Of both, a skipped end of the ring counts as one.
-        let entries = written.wrapping_sub(self.get(Field::PayloadReadCount)?);
-        let mut position = self.get(Field::PayloadReadPos)?;
-        let mut frames = Vec::new();
-        for _ in 0..entries {
-            let header = match capacity.saturating_sub(position) {
-                0..HEADER => RawHeader::WRAP,
-                _ => self.header_at(position)?,
-            };
-            if header == RawHeader::WRAP {
-                position = 0;
-            } else {
-                position = position.saturating_add(HEADER).saturating_add(header.size);
-                frames.push(header);
-            }
-            if position > capacity {
-                return Err(Failure::new(format!(
-                    "expected frames within a ring of {capacity} bytes, found {header} before \
-                     its end"
-                )));
-            }
-        }
-        let end = self.get(Field::PayloadWritePos)?;
-        if position % capacity != end % capacity {
-            return Err(Failure::new(format!(
-                "expected {entries} entries up to the write position {end}, found them to end at \
-                 {position}"
-            )));
-        }
-        Ok(frames)
-    }
-
     /// Overwrites the header at an offset of the payload block.
     ///
     /// # Errors
@@ -422,33 +382,6 @@ mod tests {
         raw.set(Field::OiebSize, 7).unwrap();
         assert_eq!(raw.get(Field::OiebSize).unwrap(), 7);
         assert_eq!(raw.get(Field::Version).unwrap(), 1);
-    }
-
-    #[test]
-    fn unread_frames_are_found_around_the_end_of_the_ring() {
-        let name = name("unread");
-        let mut reader = Reader::create(&name, &BufferConfig::new(64, 1024)).unwrap();
-        let mut writer = Writer::connect(&name, Duration::ZERO).unwrap();
-        let raw = RawSegment::open(&name).unwrap();
-        assert_eq!(raw.unread().unwrap(), []);
-        let header = |size, sequence| RawHeader { size, sequence };
-        writer.write(&[1; 500]).unwrap();
-        writer.write(&[2; 200]).unwrap();
-        assert_eq!(raw.unread().unwrap(), [header(500, 1), header(200, 2)]);
-        drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
-        writer.write(&[3; 300]).unwrap();
-        writer.write(&[4; 10]).unwrap();
-        assert_eq!(
-            raw.get(Field::PayloadWritePos).unwrap(),
-            342,
-            "it has wrapped"
-        );
-        let expected = [header(200, 2), header(300, 3), header(10, 4)];
-        assert_eq!(raw.unread().unwrap(), expected);
-        raw.put_header(516, header(190, 2)).unwrap();
-        assert!(raw.unread().is_err());
-        raw.put_header(516, header(u64::MAX, 2)).unwrap();
-        assert!(raw.unread().is_err());
     }
 
     #[test]
