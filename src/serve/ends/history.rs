@@ -35,6 +35,17 @@ impl ReadFrame {
         pattern::compare(&what, expected, &self.data)
     }
 
+    /// Compares every byte with what a frame of some size holds: steps that write one make its data of
+    /// the size alone, or of its number as well.
+    ///
+    /// # Errors
+    ///
+    /// A failure that names the first difference from the latter.
+    pub fn expect_usual_data(&self) -> StepOutcome {
+        let plain = self.expect_data(&pattern::plain(self.data.len()));
+        plain.or_else(|_| self.expect_sequenced_data())
+    }
+
     /// Compares the size.
     ///
     /// # Errors
@@ -206,6 +217,17 @@ mod tests {
 
     fn frame(sequence: u64, data: Vec<u8>) -> ReadFrame {
         ReadFrame { sequence, data }
+    }
+
+    #[test]
+    fn usual_data_are_made_of_the_size_or_of_the_number_too() {
+        frame(3, pattern::plain(100)).expect_usual_data().unwrap();
+        frame(3, pattern::sequenced(100, 3))
+            .expect_usual_data()
+            .unwrap();
+        for wrong in [pattern::sequenced(100, 2), vec![0; 100]] {
+            assert!(frame(3, wrong).expect_usual_data().is_err());
+        }
     }
 
     #[test]

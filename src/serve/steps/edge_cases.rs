@@ -268,7 +268,9 @@ fn reads_frame(world: &mut World, role: String) -> StepOutcome {
     regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?the frame should have size '(\d+)'$"
 )]
 fn the_frame_should_have_size(world: &mut World, role: String, size: usize) -> StepOutcome {
-    world.readers.find(&role, None)?.last()?.expect_size(size)
+    let frame = world.readers.find(&role, None)?.last()?;
+    frame.expect_size(size)?;
+    frame.expect_usual_data()
 }
 
 #[then(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?should be able to write again$")]
