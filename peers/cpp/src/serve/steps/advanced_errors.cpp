@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "channel/error.hpp"
+#include "serve/death_watch.hpp"
 #include "serve/patience.hpp"
 #include "serve/steps/all.hpp"
 #include "serve/table.hpp"
@@ -63,17 +64,31 @@ void try_corruption(World& world, const std::string& corruption) {
 
 void wait_for_data(World& world, const StepArguments& arguments) {
     ReaderRole& role = world.readers.find(arguments.role);
-    role.read_in_background();
     const RawBuffer raw = role.raw();
+    if (const std::uint64_t writer = raw.field(Field::writer_pid)) role.writers_end.emplace(writer);
+    role.read_in_background();
     wait_until("a reader that waits on its semaphore", [&] { return raw.waits_for_data(); });
 }
 
 void check_writer_death(World& world, const StepArguments& arguments) {
     const Milliseconds most = std::chrono::seconds(arguments.number(0));
-    const Attempt& attempt = world.readers.find(arguments.role).background_read();
+    ReaderRole& role = world.readers.find(arguments.role);
+    const Attempt& attempt = role.background_read();
     attempt.expect_failure<WriterDead>();
     expect(attempt.took() < most, "expected the writer's death to be noticed within " +
                                       text_of(most) + ", found " + text_of(attempt.took()));
+    expect(role.writers_end.has_value(),
+           "expected a writer that was there when the wait began, found none");
+    expect_noticed(attempt, "the writer's death", *role.writers_end);
+}
+
+// And the reader has settled the dead one's account, for the next.
+void check_writer_dead_exception(World& world, const StepArguments& arguments) {
+    ReaderRole& role = world.readers.find(arguments.role);
+    const auto error = role.background_read().expect_failure<WriterDead>();
+    expect_equal("the buffer that the error names", role.name().text(), error.buffer());
+    expect_equal("writer_pid", 0U, role.raw().field(Field::writer_pid));
+    expect_equal("bytes in use", 0U, role.raw().used());
 }
 
 }  // namespace
@@ -96,9 +111,7 @@ void add_advanced_errors(StepRegistry& registry) {
     registry.add({when}, R"(waits on semaphore for data)", wait_for_data);
     registry.add({then}, R"(should detect writer death after timeout '(\d+)' seconds)",
                  check_writer_death);
-    registry.add({then}, R"(should throw writer dead exception)", [](World& world, const auto& a) {
-        world.readers.find(a.role).background_read().template expect_failure<WriterDead>();
-    });
+    registry.add({then}, R"(should throw writer dead exception)", check_writer_dead_exception);
 }
 
 }  // namespace zerobuffer::serve::steps

@@ -8,6 +8,7 @@
 
 #include "channel/error.hpp"
 #include "serve/allocation_count.hpp"
+#include "serve/death_watch.hpp"
 #include "serve/patience.hpp"
 #include "serve/steps/all.hpp"
 #include "serve/world.hpp"
@@ -22,7 +23,6 @@ constexpr Milliseconds kConnectTimeout{10000};
 // Servers look for a new client every 100 ms or faster, if they look before its first request.
 constexpr Milliseconds kServerAttaches{250};
 constexpr Milliseconds kLate{100};  // how much longer than its handlers an exchange may take
-constexpr Milliseconds kDeathIsNoticed{1000};
 constexpr std::uint64_t kDefaultRequest = 1024;
 constexpr std::byte kXorKey{0xFF};
 
@@ -36,6 +36,7 @@ void create_client(World& world, const StepArguments& arguments) {
     ClientRole& role = world.clients.add(
         arguments.role, channel,
         std::make_unique<ClientRole>(name, DuplexClient::connect(name, options)));
+    role.server_pid = RawBuffer(name.request()).field(Field::reader_pid);
     // So that no time of attaching is measured as time of answering.
     const bool attached = role.client().wait_for_server(kServerAttaches);
     world.log().info("connected to channel " + name.text() +
@@ -166,14 +167,15 @@ void wait_for_response(World& world, const StepArguments& arguments) {
         const auto answer = role.client().receive(timeout);
         expect(answer.has_value(), "no response within " + text_of(timeout));
         role.note_answer(*answer);
+    role.servers_end.emplace(role.server_pid);
     });
 }
 
-void check_server_death(World& world, const StepArguments&) {
+void check_server_death(World& world, const StepArguments& arguments) {
+    const ClientRole& role = world.clients.find(arguments.role);
     world.attempted().expect_failure<ServerDead>();
-    expect(world.attempted().took() < kDeathIsNoticed,
-           "expected the server's death to be noticed within " + text_of(kDeathIsNoticed) +
-               ", found " + text_of(world.attempted().took()));
+    expect(role.servers_end.has_value(), "no response has been waited for");
+    expect_noticed(world.attempted(), "the server's death", *role.servers_end);
 }
 
 void check_appropriate_exception(World& world, const StepArguments& arguments) {
@@ -206,6 +208,7 @@ void check_pending_exception(World& world, const StepArguments& arguments) {
     expect(pending > 0, "expected responses that were pending, found none");
     expect_equal("responses received after the server had gone", pending,
                  role.answers().size() - role.answered_before);
+    expect_noticed(world.attempted(), "the server's end");
     expect_all_match(role);
     expect_order(role);
 }
