@@ -35,6 +35,9 @@ void expect_buffer_full(const Attempt& attempt, const RawBuffer& raw, std::uint6
 // Until a writer that goes on in the background without end has used all that the reader gave back.
 void await_full_ring(WriterRole& role);
 void check_flow_control(World& world, const StepArguments& arguments);
+// The byte that every byte of a request is changed with, from its text; and where servers tell it.
+std::byte xor_key(const std::string& text);
+inline constexpr const char* kXorKeyTold = "server.xor-key";
 void check_semaphore_counts_unread(World& world, const StepArguments& arguments);
 
 }  // namespace zerobuffer::serve::steps
