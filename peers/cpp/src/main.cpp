@@ -28,14 +28,16 @@ constexpr std::string_view kHelp =
     "Executes test steps on ZeroBuffer readers, writers and duplex channels, as JSON-RPC on\n"
     "stdin and stdout tells it (framed with Content-Length). Logs go to stderr.\n"
     "\n"
-    "  --step-timeout SECONDS  how long a step may take (30)\n"
+    "  --step-timeout SECONDS  how long a step may take (HARMONY_STEP_TIMEOUT, else 30)\n"
     "  --version               print the version\n"
     "  --help                  print this text\n"
     "\n"
     "Environment: HARMONY_HOST_PID and HARMONY_FEATURE_ID make buffer names unique;\n"
+    "HARMONY_STEP_TIMEOUT is what --step-timeout says, where it is not given;\n"
     "ZEROBUFFER_LOG_LEVEL is the least level that is printed (information).\n";
 
 constexpr int kUsageError = 2;
+constexpr const char* kStepTimeout = "HARMONY_STEP_TIMEOUT";
 
 std::optional<Milliseconds> parse_seconds(std::string_view text) {
     double seconds = 0;
@@ -45,9 +47,23 @@ std::optional<Milliseconds> parse_seconds(std::string_view text) {
     return Milliseconds(static_cast<std::int64_t>(seconds * 1000));
 }
 
+[[noreturn]] void refuse(const std::string& what) {
+    std::fprintf(stderr, "zerobuffer-serve-cpp: cannot use %s; see --help\n", what.c_str());
+    std::exit(kUsageError);
+}
+
+// For all steps of an orchestrator that gives its scenario another limit than the usual one.
+std::optional<Milliseconds> step_timeout_from_environment() {
+    const char* value = std::getenv(kStepTimeout);
+    if (value == nullptr || *value == '\0') return std::nullopt;
+    const auto seconds = parse_seconds(value);
+    if (!seconds) refuse(std::string(kStepTimeout) + "='" + value + "'");
+    return seconds;
+}
+
 // Ends the process where the arguments leave nothing to serve.
 Milliseconds step_timeout_from(int argc, char** argv) {
-    Milliseconds timeout = serve::ServerOptions{}.step_timeout;
+    std::optional<Milliseconds> timeout;
     for (int i = 1; i < argc; ++i) {
         const std::string_view argument = argv[i];
         if (argument == "--version" || argument == "--help") {
@@ -57,13 +73,11 @@ Milliseconds step_timeout_from(int argc, char** argv) {
         const auto seconds = argument == "--step-timeout" && i + 1 < argc
                                  ? parse_seconds(argv[++i])
                                  : std::nullopt;
-        if (!seconds) {
-            std::fprintf(stderr, "zerobuffer-serve-cpp: cannot use '%s'; see --help\n", argv[i]);
-            std::exit(kUsageError);
-        }
-        timeout = *seconds;
+        if (!seconds) refuse("'" + std::string(argv[i]) + "'");
+        timeout = seconds;
     }
-    return timeout;
+    if (!timeout) timeout = step_timeout_from_environment();
+    return timeout.value_or(serve::ServerOptions{}.step_timeout);
 }
 
 // Keeps stdout for frames, and turns it into stderr for everybody else: a stray print cannot

@@ -1,11 +1,14 @@
 #include "serve/attempt.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <memory>
 #include <thread>
 
 #include "channel/error.hpp"
 #include "serve/allocation_count.hpp"
+#include "serve/death_watch.hpp"
 #include "serve/race.hpp"
 #include "serve/table.hpp"
 #include "test.hpp"
@@ -29,6 +32,43 @@ TEST(an_attempt_that_succeeds_has_not_failed) {
     succeeded.expect_success();
     check_throws<StepFailure>([&] { succeeded.expect_failure<Error>(); });
     check_throws<StepFailure>([&] { succeeded.size(); });
+}
+
+TEST(a_death_is_seen_when_it_comes) {
+    Child child([] { std::this_thread::sleep_for(Milliseconds{20000}); });
+    const DeathWatch watch(child.pid());
+    std::this_thread::sleep_for(Milliseconds{50});
+    const TimePoint killed = Clock::now();
+    child.kill();
+    check(watch.died() >= killed, "expected no death before the process was killed");
+    check_time(killed, Milliseconds{50});
+}
+
+TEST(a_death_that_is_past_is_taken_for_one_now) {
+    Child child([] {});
+    const auto pid = child.pid();
+    check_equal(0, child.wait());
+    const TimePoint start = Clock::now();
+    check(DeathWatch(pid).died() >= start, "expected now");
+}
+
+TEST(what_lives_has_not_died) {
+    check_throws<StepFailure>([] { DeathWatch(static_cast<std::uint64_t>(::getpid())).died(); });
+    check_throws<StepFailure>([] { DeathWatch(0); });
+}
+
+TEST(a_death_is_noticed_in_time_or_not) {
+    const Attempt slow("waiting", [] { std::this_thread::sleep_for(Milliseconds{320}); });
+    check_throws<StepFailure>([&] { expect_noticed(slow, "it"); });
+    Child child([] {});
+    const auto pid = child.pid();
+    child.wait();
+    // Later than the attempt.
+    expect_noticed(slow, "it", DeathWatch(pid));
+    const DeathWatch before(pid);
+    const Attempt late("waiting", [] { std::this_thread::sleep_for(Milliseconds{320}); });
+    check_throws<StepFailure>([&] { expect_noticed(late, "it", before); });
+    expect_noticed(Attempt("waiting", [] {}), "it", before);
 }
 
 TEST(allocations_of_this_thread_are_counted) {

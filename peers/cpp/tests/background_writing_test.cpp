@@ -2,6 +2,7 @@
 
 #include "channel/reader.hpp"
 #include "serve/check.hpp"
+#include "serve/pace.hpp"
 #include "serve/test_data.hpp"
 #include "serve/writer_role.hpp"
 #include "test.hpp"
@@ -83,8 +84,39 @@ TEST(writing_without_end_ends_when_it_is_settled) {
     check(!ring.role.writes_without_end(), "expected an end");
     const WritingProgress progress = ring.role.progress();
     check(progress.was_full, "expected a full ring");
-    check(progress.longest_write() >= Milliseconds{30}, "expected the time of the wait");
+    check(progress.took_at_least(Milliseconds{30}) >= 1, "expected the time of the wait");
     check_equal(ring.role.written(), ring.role.raw().unread().frames + 10);
+}
+
+TEST(a_writer_is_held_to_a_pace_by_most_of_its_writes) {
+    constexpr Milliseconds kPace{100};
+    const auto progress = [](std::size_t slow, std::size_t quick) {
+        WritingProgress progress{.was_full = true};
+        progress.times.assign(slow, Milliseconds{50});
+        progress.times.insert(progress.times.end(), quick, Milliseconds{49});
+        return progress;
+    };
+    expect_held_to(kPace, 15, progress(15, 5));
+    expect_held_to(kPace, 15, progress(15, 15));
+    for (const WritingProgress& wrong :
+         {progress(1, 19), progress(14, 0), progress(15, 16), WritingProgress{}}) {
+        check_throws<StepFailure>([&] { expect_held_to(kPace, 15, wrong); });
+    }
+    // A reader without a pace holds nobody up.
+    WritingProgress quick{.was_full = true};
+    quick.times.assign(20, Milliseconds{1});
+    check_throws<StepFailure>([&] { expect_held_to(Milliseconds{0}, 15, quick); });
+}
+
+TEST(a_marker_that_is_not_written_would_show) {
+    Ring ring("spoilt");
+    ring.role.write_or_wait(kFrame);
+    ring.role.write_or_wait({400, Fill::own_sequence});
+    ring.role.write_or_wait(kFrame);
+    check(ring.role.raw().header_at(932).size != 0, "expected no marker yet, nor zeros");
+    for (int i = 0; i < 2; ++i) ring.read();
+    ring.role.settle();
+    check(ring.role.raw().header_at(932).is_wrap_marker(), "expected a marker");
 }
 
 TEST(a_counted_number_of_frames_is_written_and_the_writer_leaves) {

@@ -7,6 +7,7 @@
 #include "channel/reader.hpp"
 #include "channel/semaphore.hpp"
 #include "channel/writer.hpp"
+#include "serve/allocation_count.hpp"
 #include "test.hpp"
 
 using namespace zerobuffer;
@@ -295,4 +296,14 @@ TEST(a_forked_child_removes_nothing) {
     pair.writer.write(bytes("x"));
     check_equal("x", text(next(pair.reader).data()));
     check(identity_of(pair.name.lock_path()).has_value(), "expected the lock file to be there");
+}
+
+TEST(a_write_allocates_nothing_even_when_it_looks_after_its_reader) {
+    Pair pair;
+    for (const Milliseconds idle : {kNow, kTick + Milliseconds{10}}) {
+        std::this_thread::sleep_for(idle);
+        const serve::AllocationCount count;
+        pair.writer.loan(100).commit();
+        check_equal(0U, count.since());
+    }
 }

@@ -1,5 +1,6 @@
 #include "serve/free_space.hpp"
 
+#include "channel/ring.hpp"
 #include "test.hpp"
 
 using namespace zerobuffer;
@@ -16,6 +17,17 @@ TEST(continuous_free_space_is_the_larger_piece) {
                            Row{{10240, 0, 0}, 10240}, Row{{10240, 5000, 0}, 5240}}) {
         check_equal(row.expected, continuous_free_by_hand(row.state));
         check_equal(row.expected, continuous_free_by_ring(row.state));
+    }
+}
+
+TEST(what_a_frame_needs_is_what_the_ring_says) {
+    for (std::uint64_t position = 0; position < 128; ++position) {
+        for (std::uint64_t total = FrameHeader::kSize + 1; total <= 128; ++total) {
+            const auto placed = WriteRing(128, position).place(total - FrameHeader::kSize);
+            const std::uint64_t needed = needed_by_hand(128, position, total);
+            check_equal(placed.has_value(), needed <= 128);
+            if (placed) check_equal(placed->need(), needed);
+        }
     }
 }
 

@@ -63,6 +63,7 @@ TEST(unread_frames_are_counted_over_a_wrap) {
     const UnreadFrames unread = pair.raw.unread();
     check_equal(2U, unread.frames);
     check_equal(1U, unread.wraps);
+    check_equal(2U * 300 + 124, unread.bytes);
     check_equal(3U, unread.first_sequence);
     check_equal(4U, pair.raw.data_semaphore() + 2);
     pair.raw.set_header_at(0, {600, 4});

@@ -75,9 +75,9 @@ class ServeTest(unittest.TestCase):
                 server.process.stdout.close()
         self.assertEqual([], self.files())
 
-    def start(self, *arguments):
-        env = {"HARMONY_HOST_PID": self.run_id[0], "HARMONY_FEATURE_ID": self.run_id[1]}
-        self.servers.append(Server(*arguments, env=env))
+    def start(self, *arguments, env=None):
+        run = {"HARMONY_HOST_PID": self.run_id[0], "HARMONY_FEATURE_ID": self.run_id[1]}
+        self.servers.append(Server(*arguments, env={**run, **(env or {})}))
         return self.servers[-1]
 
     def files(self):
@@ -312,6 +312,14 @@ class ServeTest(unittest.TestCase):
         self.assertEqual(0, server.end())
         self.assertEqual([], self.files())
 
+    def test_the_environment_limits_a_step_where_no_argument_does(self):
+        for arguments, env, limit in (([], "0.2", "0.2"), (["--step-timeout", "0.3"], "0.2", "0.3")):
+            server = self.start(*arguments, env={"HARMONY_STEP_TIMEOUT": env})
+            server.step(CREATE)
+            result = server.step(ENDLESS, "When")
+            self.assertRegex(result["error"], rf"^Step execution timeout after {limit} s: ")
+            self.assertEqual(0, server.end())
+
     def test_cleanup_while_a_step_runs(self):
         server = self.start()
         server.step(CREATE)
@@ -371,14 +379,21 @@ class ServeTest(unittest.TestCase):
             self.assertIn("processes that told", judge(step, {}))
 
     def test_version_help_and_wrong_arguments(self):
-        def run(*arguments):
-            return subprocess.run([SERVER, *arguments], capture_output=True, text=True)
+        def run(*arguments, env=None):
+            return subprocess.run([SERVER, *arguments], capture_output=True, text=True, env=env,
+                                  stdin=subprocess.DEVNULL)
         self.assertTrue(run("--version").stdout.startswith("zerobuffer-serve-cpp "))
         self.assertIn("--step-timeout", run("--help").stdout)
         for arguments in (["--unknown"], ["--step-timeout"], ["--step-timeout", "x"], ["--step-timeout", "0"]):
             result = run(*arguments)
             self.assertEqual((2, ""), (result.returncode, result.stdout), arguments)
             self.assertIn("--help", result.stderr)
+        for value in ("soon", "0", "-1", "30s"):
+            result = run(env={**os.environ, "HARMONY_STEP_TIMEOUT": value})
+            self.assertEqual((2, ""), (result.returncode, result.stdout), value)
+            self.assertIn(f"HARMONY_STEP_TIMEOUT='{value}'", result.stderr)
+        empty = run(env={**os.environ, "HARMONY_STEP_TIMEOUT": ""})
+        self.assertEqual((0, ""), (empty.returncode, empty.stderr))
 
 
 if __name__ == "__main__":

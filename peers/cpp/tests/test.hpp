@@ -79,6 +79,7 @@ public:
     Child(const Child&) = delete;
     ~Child();
 
+    std::uint64_t pid() const { return static_cast<std::uint64_t>(pid_); }
     // Does not reap it.
     void kill();
     // Its exit status; 128 and the signal when one ended it.

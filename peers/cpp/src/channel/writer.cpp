@@ -68,6 +68,8 @@ private:
     void mark_wrap(const Placement& placement);
 
     BufferName name_;
+    // Made once: writing takes no memory.
+    std::string segment_path_ = name_.segment_path();
     pid_t maker_ = ::getpid();
     std::atomic<bool> attached_ = false;
     std::atomic<bool> closed_ = false;
@@ -110,7 +112,7 @@ bool WriterCore::take_place_of(std::uint64_t pid) {
         throw Closed(name_.text());
     }
     load_position();
-    if (replaced(name_.segment_path(), segment_.identity())) {
+    if (replaced(segment_path_, segment_.identity())) {
         throw NotReady(name_.text(), "another reader is making it anew");
     }
     follow_replaced_semaphores();
@@ -150,7 +152,7 @@ void WriterCore::check_reader() {
     next_check_ = Clock::now() + kTick;
     const bool same =
         field(Field::reader_pid).load(std::memory_order_acquire) == reader_pid_ &&
-        reader_.alive() && !replaced(name_.segment_path(), segment_.identity());
+        reader_.alive() && !replaced(segment_path_, segment_.identity());
     if (!same) throw ReaderDead(name_.text());
     follow_replaced_semaphores();
 }

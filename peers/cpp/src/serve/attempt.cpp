@@ -38,14 +38,13 @@ std::string describe(const std::exception_ptr& error) {
 
 Attempt::Attempt(std::string what, const std::function<void()>& run,
                  std::optional<std::uint64_t> size)
-    : what_(std::move(what)), size_(size) {
-    const TimePoint start = Clock::now();
+    : what_(std::move(what)), size_(size), began_(Clock::now()) {
     try {
         run();
     } catch (...) {
         error_ = std::current_exception();
     }
-    took_ = std::chrono::duration_cast<Milliseconds>(Clock::now() - start);
+    ended_ = Clock::now();
 }
 
 std::uint64_t Attempt::size() const {

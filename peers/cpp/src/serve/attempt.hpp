@@ -26,7 +26,11 @@ public:
             std::optional<std::uint64_t> size = std::nullopt);
 
     bool succeeded() const noexcept { return !error_; }
-    Milliseconds took() const noexcept { return took_; }
+    TimePoint began() const noexcept { return began_; }
+    TimePoint ended() const noexcept { return ended_; }
+    Milliseconds took() const noexcept {
+        return std::chrono::duration_cast<Milliseconds>(ended_ - began_);
+    }
     std::uint64_t size() const;
     std::string outcome() const;
 
@@ -50,7 +54,8 @@ private:
     std::string what_;
     std::optional<std::uint64_t> size_;
     std::exception_ptr error_;
-    Milliseconds took_{};
+    TimePoint began_;
+    TimePoint ended_;
 };
 
 }  // namespace zerobuffer::serve

@@ -17,14 +17,9 @@ constexpr Milliseconds kLook{20};
 
 }  // namespace
 
-Milliseconds WritingProgress::longest_write() const {
-    Milliseconds longest{0};
-    for (const Milliseconds time : times) longest = std::max(longest, time);
-    if (waiting_since) {
-        longest = std::max(longest, std::chrono::duration_cast<Milliseconds>(Clock::now() -
-                                                                             *waiting_since));
-    }
-    return longest;
+std::size_t WritingProgress::took_at_least(Milliseconds time) const {
+    return static_cast<std::size_t>(std::count_if(
+        times.begin(), times.end(), [time](Milliseconds took) { return took >= time; }));
 }
 
 std::uint64_t write_planned(Writer& writer, const FramePlan& plan) {

@@ -1,6 +1,7 @@
 #pragma once
 // Writing that goes on while other steps run, on a thread of its own.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -35,7 +36,8 @@ struct WritingProgress {
     std::optional<TimePoint> waiting_since{};
     std::optional<std::string> failure{};
 
-    Milliseconds longest_write() const;
+    // How many of those writes took this long or longer; the one that waits now is none yet.
+    std::size_t took_at_least(Milliseconds time) const;
 };
 
 class BackgroundWriting {

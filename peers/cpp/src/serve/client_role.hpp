@@ -10,6 +10,7 @@
 #include "channel/name.hpp"
 #include "duplex/client.hpp"
 #include "serve/attempt.hpp"
+#include "serve/death_watch.hpp"
 #include "serve/reader_role.hpp"
 
 namespace zerobuffer::serve {
@@ -50,6 +51,10 @@ public:
     std::optional<Milliseconds> total_time{};
     // How many answers there were when a step began that a later one judges.
     std::size_t answered_before = 0;
+    // Of the server that was there when the client connected, and from when a response began to be
+    // waited for.
+    std::uint64_t server_pid = 0;
+    std::optional<DeathWatch> servers_end{};
 
 private:
     void note_sent(std::uint64_t sequence, Bytes data);

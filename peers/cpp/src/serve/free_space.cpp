@@ -59,6 +59,14 @@ std::uint64_t continuous_free_by_ring(const RingState& state) {
     return most;
 }
 
+std::uint64_t needed_by_hand(std::uint64_t capacity, std::uint64_t write_pos, std::uint64_t total) {
+    const std::uint64_t behind = capacity - write_pos % capacity;
+    if (total > behind) return behind + total;
+    const std::uint64_t left = behind - total;
+    const bool short_tail = left > 0 && left < FrameHeader::kSize;
+    return short_tail && behind + total <= capacity ? behind + total : total;
+}
+
 FreeSpaceTried try_free_space(const BufferName& name, const std::shared_ptr<Holdings>& holdings,
                               const RingState& state, std::uint64_t total) {
     return {write_into(name, holdings, state, total), write_into(name, holdings, state, total + 1)};

@@ -30,6 +30,10 @@ std::uint64_t continuous_free_by_hand(const RingState& state);
 // The same, by trying all sizes with the library's ring arithmetic.
 std::uint64_t continuous_free_by_ring(const RingState& state);
 
+// How many bytes have to be free for a frame of `total` bytes, header included: with what is left
+// before the end, where the frame does not fit there or would leave too little for a header.
+std::uint64_t needed_by_hand(std::uint64_t capacity, std::uint64_t write_pos, std::uint64_t total);
+
 // What a writer does to a segment in this state.
 struct FreeSpaceTried {
     // Where the header of a frame of the expected size stands; or why it was not written.

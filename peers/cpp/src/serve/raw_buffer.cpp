@@ -121,6 +121,7 @@ UnreadFrames RawBuffer::unread() const {
         if (header.is_wrap_marker()) {
             expect(position != 0, "expected a frame at 0, found a second wrap marker");
             ++unread.wraps;
+            unread.bytes += capacity - position;
             position = 0;
             continue;
         }
@@ -129,6 +130,7 @@ UnreadFrames RawBuffer::unread() const {
                "expected a frame at " + std::to_string(position) + ", found a header of size " +
                    std::to_string(header.size));
         if (unread.frames++ == 0) unread.first_sequence = header.sequence;
+        unread.bytes += total;
         const bool passes = position < end && end < position + total;
         expect(!passes, "expected headers that lead to the write position " +
                             std::to_string(end) + ", found a frame that reaches over it");

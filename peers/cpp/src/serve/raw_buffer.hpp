@@ -45,6 +45,8 @@ struct UnreadFrames {
     std::uint64_t frames = 0;
     std::uint64_t wraps = 0;
     std::uint64_t first_sequence = 0;
+    // Headers, data and what was skipped.
+    std::uint64_t bytes = 0;
 };
 
 class RawBuffer {

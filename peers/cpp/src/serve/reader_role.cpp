@@ -5,6 +5,7 @@
 
 #include "channel/error.hpp"
 #include "serve/check.hpp"
+#include "serve/patience.hpp"
 
 namespace zerobuffer::serve {
 
@@ -14,6 +15,7 @@ constexpr Milliseconds kReadTimeout{5000};
 constexpr Milliseconds kBackgroundTimeout{20000};
 // How long a frame that must not come is waited for.
 constexpr Milliseconds kNothingMore{50};
+constexpr Milliseconds kGivenBack{1000};
 
 }  // namespace
 
@@ -69,8 +71,17 @@ const FrameRecord& ReaderRole::last_frame() const {
 
 void ReaderRole::give_space_back() {
     expect(held_.has_value(), "expected a frame that is held, found none to give back");
+    const RawBuffer ring = raw();
+    const std::uint64_t total = FrameHeader::kSize + held_->data().size();
+    const std::uint64_t free = ring.field(Field::payload_free_bytes);
+    const std::uint64_t written = ring.field(Field::payload_written_count);
     held_.reset();
     expect_equal("bytes still held by the reader", 0U, reader_.held());
+    // A writer that waits for the space takes it at once.
+    wait_until("the frame's space to be free, or taken by a further frame", [&] {
+        return ring.field(Field::payload_free_bytes) >= free + total ||
+               ring.field(Field::payload_written_count) != written;
+    }, kGivenBack);
 }
 
 const Stream& ReaderRole::read_stream(const Stream::Plan& plan) {

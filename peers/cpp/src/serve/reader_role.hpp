@@ -10,6 +10,7 @@
 #include "channel/name.hpp"
 #include "channel/reader.hpp"
 #include "serve/attempt.hpp"
+#include "serve/death_watch.hpp"
 #include "serve/raw_buffer.hpp"
 #include "serve/test_data.hpp"
 
@@ -84,6 +85,8 @@ public:
         std::uint64_t count;
     };
     std::optional<Before> before_read{};
+    // Of the writer that was there when a read in the background began.
+    std::optional<DeathWatch> writers_end{};
 
 private:
     void read_into_stream(const Stream::Plan& plan);

@@ -11,6 +11,7 @@ namespace {
 
 constexpr Milliseconds kWriteTimeout{5000};
 constexpr Milliseconds kFillTimeout{100};
+constexpr std::uint64_t kSpoilt = 0x5050505050505050;
 
 }  // namespace
 
@@ -42,9 +43,21 @@ void WriterRole::write_or_wait(const FramePlan& frame) {
     try {
         write(frame, Milliseconds{0});
     } catch (const BufferFull&) {
-        waiting_ = Written{frame, writer_.next_sequence(), raw().field(Field::payload_write_pos)};
+        waiting_ = Written{frame, writer_.next_sequence(), spoil_where_it_stands()};
         write_on({frame, 1});
     }
+}
+
+// Two zeros are a wrap marker, and memory that nobody has written to holds zeros as well. So that
+// one that is never written shows, something else stands there before.
+std::uint64_t WriterRole::spoil_where_it_stands() const {
+    RawBuffer raw(name_);
+    const std::uint64_t position = raw.field(Field::payload_write_pos);
+    const bool unused = raw.field(Field::payload_free_bytes) >= FrameHeader::kSize;
+    if (unused && raw.field(Field::payload_size) - position >= FrameHeader::kSize) {
+        raw.set_header_at(position, {kSpoilt, kSpoilt});
+    }
+    return position;
 }
 
 std::uint64_t WriterRole::write_until_full(const FramePlan& frame) {

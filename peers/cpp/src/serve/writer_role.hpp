@@ -52,6 +52,8 @@ public:
     std::optional<Loan> loan{};
 
 private:
+    std::uint64_t spoil_where_it_stands() const;
+
     BufferName name_;
     Writer writer_;
     std::optional<Written> last_{};

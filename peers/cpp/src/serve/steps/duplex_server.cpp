@@ -17,7 +17,6 @@ using enum StepType;
 
 constexpr BlockSizes kDefaultSizes{4096, 1024 * 1024};
 constexpr Milliseconds kReallyBlocked{50};
-constexpr std::uint64_t kPending = 5;  // responses, before the server is disposed of
 
 void create_channel(World& world, const StepArguments& arguments, const BlockSizes& sizes) {
     const std::string& channel = arguments.text(0);
@@ -59,8 +58,8 @@ void start_doubling(World& world, const StepArguments& arguments) {
 }
 
 void start_xor(World& world, const StepArguments& arguments) {
-    const std::string& hex = arguments.text(0);
-    const auto key = static_cast<std::byte>(std::stoul(hex, nullptr, 16));
+    const std::byte key = xor_key(arguments.text(0));
+    world.tell(kXorKeyTold, arguments.text(0));
     start(world, arguments, [key](std::span<const std::byte> request, const std::stop_token&) {
         Bytes changed(request.size());
         std::transform(request.begin(), request.end(), changed.begin(),
@@ -228,11 +227,12 @@ void check_serves_others(World& world, const StepArguments& arguments) {
 }
 
 void dispose(World& world, const StepArguments& arguments) {
-    const std::uint64_t pending = arguments.number(0);
     const ServerRole& role = world.servers.find(arguments.role);
-    wait_until("all responses", [&] { return role.answered() >= kPending; });
-    wait_until(std::to_string(pending) + " unread responses",
-               [&] { return role.response_buffer().unread().frames == pending; });
+    // What was sent before this step is in the ring until its handler has run.
+    wait_until("responses to all requests", [&] {
+        return role.request_buffer().used() == 0 && role.answered() == role.record().finished();
+    });
+    expect_equal("unread responses", arguments.number(0), role.response_buffer().unread().frames);
     world.servers.remove_found(arguments.role);
 }
 
@@ -260,6 +260,10 @@ void add_outliving(StepRegistry& registry) {
 }
 
 }  // namespace
+
+std::byte xor_key(const std::string& text) {
+    return static_cast<std::byte>(std::stoul(text, nullptr, 16));
+}
 
 void add_duplex_server(StepRegistry& registry) {
     add_channels(registry);

@@ -1,8 +1,8 @@
 // Steps of "Edge cases", but those with further processes.
 
-#include <algorithm>
-
 #include "channel/error.hpp"
+#include "serve/free_space.hpp"
+#include "serve/pace.hpp"
 #include "serve/patience.hpp"
 #include "serve/steps/all.hpp"
 #include "serve/world.hpp"
@@ -22,6 +22,13 @@ constexpr Milliseconds kFrameTimeout{5000};
 constexpr Milliseconds kNoDeadlock{1000};
 
 std::uint64_t total(std::uint64_t size) { return FrameHeader::kSize + size; }
+
+// What both sides counted, wraps included, is what stands between their positions.
+void expect_account_of_unread(const RawBuffer& raw) {
+    const UnreadFrames unread = raw.unread();
+    expect_equal("frames and wraps written and not read", unread.frames + unread.wraps,
+                 raw.field(Field::payload_written_count) - raw.field(Field::payload_read_count));
+}
 
 void expect_header(const RawBuffer& raw, std::uint64_t position, const FrameHeader& expected) {
     const FrameHeader found = raw.header_at(position);
@@ -98,8 +105,12 @@ void check_frame_too_large(World& world, const StepArguments& arguments) {
     const Attempt& attempt = world.attempted();
     const auto error = attempt.expect_failure<FrameTooLarge>();
     const RawBuffer raw = world.writers.find(arguments.role).raw();
+    const std::uint64_t capacity = raw.field(Field::payload_size);
+    expect_equal("the buffer that the error names", raw.name().text(), error.buffer());
     expect_equal("size in the error", attempt.size(), error.size);
-    expect_equal("capacity in the error", raw.field(Field::payload_size), error.capacity);
+    expect_equal("capacity in the error", capacity, error.capacity);
+    expect_equal("position in the error", raw.field(Field::payload_write_pos) % capacity,
+                 error.position);
 }
 
 void add_sizes(StepRegistry& registry) {
@@ -189,7 +200,7 @@ void check_waits_for_space(World& world, const StepArguments& arguments) {
 void check_blocks(World& world, const StepArguments& arguments) {
     WriterRole& role = world.writers.find(arguments.role);
     const Attempt attempt("another write", [&] { role.write(kFrame, kShortTimeout); });
-    attempt.expect_failure<BufferFull>();
+    expect_buffer_full(attempt, role.raw(), kFrame.size);
     expect(attempt.took() >= kShortTimeout,
            "expected a wait of " + text_of(kShortTimeout) + ", found " + text_of(attempt.took()));
 }
@@ -260,24 +271,13 @@ void read_at_pace(World& world, const StepArguments& arguments) {
     expect_equal("how reading ended", to_string(Stream::End::count), to_string(stream.end));
 }
 
-// Of the writes since the ring was full, most have taken their part of the reader's pace. (One that
-// wraps needs two frames' room, and then there may be room for the next one at once.)
-void check_blocked_by_pace(World& world, const StepArguments& arguments) {
-    constexpr Milliseconds kLeast{20};
+void check_held_to_pace(World& world, const StepArguments& arguments) {
+    // Where the reader does not tell: that of the scenario.
+    constexpr Milliseconds kPace{50};
     constexpr std::size_t kFewest = 20;
-    const std::vector<Milliseconds> times = world.writers.find(arguments.role).progress().times;
-    expect(times.size() >= kFewest, "expected at least " + std::to_string(kFewest) +
-                                        " writes to a full buffer, found " +
-                                        std::to_string(times.size()));
-    Milliseconds sum{0};
-    for (const Milliseconds time : times) sum += time;
-    const Milliseconds pace = sum / static_cast<std::int64_t>(times.size());
-    const Milliseconds least = std::max(pace / 2, kLeast);
-    const auto waited = static_cast<std::size_t>(std::count_if(
-        times.begin(), times.end(), [least](Milliseconds time) { return time >= least; }));
-    expect(waited >= kFewest && 2 * waited >= times.size(),
-           "expected at least half of " + std::to_string(times.size()) + " writes to take " +
-               text_of(least) + ", found " + std::to_string(waited));
+    WriterRole& role = world.writers.find(arguments.role);
+    await_full_ring(role);
+    expect_held_to(told_pace(arguments.context).value_or(kPace), kFewest, role.progress());
 }
 
 void add_flow_control(StepRegistry& registry) {
@@ -286,7 +286,9 @@ void add_flow_control(StepRegistry& registry) {
     });
     registry.add({when}, R"(reads with '(\d+)' ms delay per frame)",
                  [](World& world, const auto& a) {
-                     world.readers.find(a.role).pace = Milliseconds(a.number(0));
+                     const Milliseconds pace(a.number(0));
+                     world.readers.find(a.role).pace = pace;
+                     tell_pace(world, pace);
                  });
     registry.add({when}, R"(the test runs for '(\d+)' frames)", read_at_pace);
     registry.add({then}, R"(should receive all frames without loss)",
@@ -297,7 +299,7 @@ void add_flow_control(StepRegistry& registry) {
                      expect_equal("how reading ended", to_string(Stream::End::count),
                                   to_string(stream.end));
                  });
-    registry.add({then}, R"(should block appropriately)", check_blocked_by_pace);
+    registry.add({then}, R"(should block appropriately)", check_held_to_pace);
     registry.add({then}, R"(flow control should work correctly)", check_flow_control);
 }
 
@@ -369,20 +371,41 @@ void add_absence(StepRegistry& registry) {
 
 }  // namespace
 
-void check_flow_control(World& world, const StepArguments& arguments) {
-    WriterRole& role = world.writers.find(arguments.role);
+void expect_buffer_full(const Attempt& attempt, const RawBuffer& raw, std::uint64_t size) {
+    const auto error = attempt.expect_failure<BufferFull>();
+    const std::uint64_t needed =
+        needed_by_hand(raw.field(Field::payload_size), raw.field(Field::payload_write_pos),
+                       total(size));
+    expect_equal("the buffer that the error names", raw.name().text(), error.buffer());
+    expect_equal("bytes needed in the error", needed, error.needed);
+    expect_equal("bytes free in the error", raw.field(Field::payload_free_bytes), error.free);
+    expect(error.free < error.needed, "expected fewer bytes free than needed, found " +
+                                          std::to_string(error.free) + " of " +
+                                          std::to_string(error.needed));
+}
+
+void await_full_ring(WriterRole& role) {
+    if (!role.writes_without_end()) return;
     const RawBuffer raw = role.raw();
     const std::uint64_t capacity = raw.field(Field::payload_size);
-    // In this order: what is read later can only make the difference smaller.
-    const std::uint64_t written = raw.field(Field::payload_written_count);
-    const std::uint64_t pieces = written - raw.field(Field::payload_read_count);
     const std::uint64_t size = raw.header_at(0).size;
-    const std::uint64_t most = capacity / total(size) + 1;
-    expect(pieces <= most, "expected at most " + std::to_string(most) +
-                               " frames and wraps unread, found " + std::to_string(pieces));
-    const std::uint64_t free = raw.field(Field::payload_free_bytes);
-    expect(free <= capacity, "expected at most " + std::to_string(capacity) +
-                                 " bytes free, found " + std::to_string(free));
+    wait_until("a ring without room for another frame", [&] {
+        const std::uint64_t position = raw.field(Field::payload_write_pos);
+        return raw.field(Field::payload_free_bytes) <
+               needed_by_hand(capacity, position, total(size));
+    });
+}
+
+void check_flow_control(World& world, const StepArguments& arguments) {
+    WriterRole& role = world.writers.find(arguments.role);
+    await_full_ring(role);
+    const RawBuffer raw = role.raw();
+    expect_account_of_unread(raw);
+    // Frames that are read and held are in use as well.
+    const std::uint64_t unread = raw.unread().bytes;
+    expect(raw.used() >= unread, "expected at least the " + std::to_string(unread) +
+                                     " bytes of what is unread in use, found " +
+                                     std::to_string(raw.used()));
     const WritingProgress progress = role.progress();
     expect(progress.was_full, "expected a writer that met a full buffer, found none");
     expect(!progress.failure,
@@ -391,6 +414,7 @@ void check_flow_control(World& world, const StepArguments& arguments) {
 
 void check_semaphore_counts_unread(World& world, const StepArguments&) {
     const RawBuffer raw(world.buffer());
+    expect_account_of_unread(raw);
     const std::uint64_t unread = raw.unread().frames;
     expect(unread > 0, "expected unread frames, found none");
     expect_equal("value of the data semaphore", unread, std::uint64_t{raw.data_semaphore()});

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "channel/error.hpp"
-#include "serve/patience.hpp"
+#include "serve/death_watch.hpp"
 #include "serve/steps/all.hpp"
 #include "serve/world.hpp"
 
@@ -13,15 +13,9 @@ namespace {
 
 using enum StepType;
 
-constexpr Milliseconds kNoticed{200};  // how long a death may go unnoticed
 constexpr Milliseconds kReadTimeout{5000};
 constexpr Milliseconds kConnectTimeout{5000};
 constexpr FramePlan kFrame{1024, Fill::own_sequence};
-
-void expect_noticed(const Attempt& attempt, const std::string& death) {
-    expect(attempt.took() < kNoticed, "expected " + death + " to be noticed within " +
-                                          text_of(kNoticed) + ", found " + text_of(attempt.took()));
-}
 
 void read_from_dead_writer(World& world, const StepArguments& arguments) {
     Reader& reader = world.readers.find(arguments.role).reader();
@@ -51,6 +45,7 @@ void move_over(World& world, const StepArguments& arguments) {
         for (;;) role.write(kFrame, kReadTimeout);
     });
     attempt.expect_failure<ReaderDead>();
+    expect_noticed(attempt, "the reader's death");
     world.connect_writer(arguments.role, arguments.text(0), kConnectTimeout);
 }
 

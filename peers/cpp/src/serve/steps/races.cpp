@@ -1,5 +1,9 @@
 // Steps of "Edge cases" with further processes.
 
+#include <unistd.h>
+
+#include <exception>
+
 #include "channel/error.hpp"
 #include "serve/race.hpp"
 #include "serve/second_writer.hpp"
@@ -43,11 +47,19 @@ void attach_second(World& world, const StepArguments& arguments) {
     world.log().info("the second writer's process says: " + *world.second_writer);
 }
 
+// The error names the writer that is attached; where that is this process, its id is known.
 void check_second_refused(World& world, const StepArguments&) {
-    const std::string expected = kind_of(typeid(WriterAlreadyConnected));
+    const std::string kind = kind_of(typeid(WriterAlreadyConnected));
     const std::string found = world.second_writer.value_or("no second writer");
-    expect(found.starts_with(expected + " "),
-           "the second writer: expected " + expected + ", found " + found);
+    expect(found.starts_with(kind + " "), "the second writer: expected " + kind + ", found " +
+                                              found);
+    const BufferName& name = world.buffer();
+    const std::uint64_t writer = RawBuffer(name).field(Field::writer_pid);
+    if (!world.writers.empty()) {
+        expect_equal("writer_pid", static_cast<std::uint64_t>(::getpid()), writer);
+    }
+    const WriterAlreadyConnected expected(name.text(), writer);
+    expect_equal("the second writer", describe(std::make_exception_ptr(expected)), found);
 }
 
 void race(World& world, const StepArguments& arguments) {

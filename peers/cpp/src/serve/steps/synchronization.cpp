@@ -3,7 +3,7 @@
 #include <thread>
 
 #include "channel/error.hpp"
-#include "serve/patience.hpp"
+#include "serve/pace.hpp"
 #include "serve/steps/all.hpp"
 #include "serve/world.hpp"
 
@@ -15,7 +15,6 @@ using enum StepType;
 
 constexpr FramePlan kFrame{1024, Fill::own_sequence};
 constexpr Milliseconds kFrameTimeout{5000};
-constexpr Milliseconds kBlocked{50};
 constexpr std::uint64_t kSlowFrames = 20;
 
 void check_sequence_numbers(World& world, const StepArguments& arguments) {
@@ -39,11 +38,12 @@ void check_all_received(World& world, const StepArguments& arguments) {
 }
 
 void check_blocked_when_full(World& world, const StepArguments& arguments) {
-    const WritingProgress progress = world.writers.find(arguments.role).progress();
-    expect(progress.was_full, "expected a writer that met a full buffer, found none");
-    expect(progress.longest_write() >= kBlocked,
-           "expected a write that was blocked for " + text_of(kBlocked) +
-               ", found at most " + text_of(progress.longest_write()));
+    // Where the reader does not tell: that of the scenario.
+    constexpr Milliseconds kPace{100};
+    constexpr std::size_t kFewest = kSlowFrames * 3 / 4;
+    WriterRole& role = world.writers.find(arguments.role);
+    await_full_ring(role);
+    expect_held_to(told_pace(arguments.context).value_or(kPace), kFewest, role.progress());
 }
 
 void check_both_frames(World& world, const StepArguments& arguments) {
@@ -83,7 +83,9 @@ void add_synchronization(StepRegistry& registry) {
         world.writers.find(a.role).write_on({kFrame});
     });
     registry.add({when}, R"(reads one frame every '(\d+)' ms)", [](World& world, const auto& a) {
-        read_count(world, a, kSlowFrames, Milliseconds(a.number(0))).expect_right_data();
+        const Milliseconds pace(a.number(0));
+        tell_pace(world, pace);
+        read_count(world, a, kSlowFrames, pace).expect_right_data();
     });
     registry.add({then}, R"(should block when buffer full)", check_blocked_when_full);
     registry.add({when},
