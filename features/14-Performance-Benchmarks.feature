@@ -33,13 +33,13 @@ Feature: Benchmarks
     Given the 'reader' process creates buffer 'bench-throughput' with large config
     And the 'reader' process reads frames in the background
     When the 'writer' process connects to buffer 'bench-throughput'
-    Then measure throughput for '60' seconds with frame sizes:
+    When measure throughput for '60' seconds with frame sizes:
       | size | metric             |
       | 1KB  | frames/sec, MB/sec |
       | 64KB | frames/sec, MB/sec |
       | 1MB  | frames/sec, MB/sec |
       | 10MB | frames/sec, MB/sec |
-    And report CPU usage percentage
+    Then report CPU usage percentage
     And expect to saturate memory bandwidth
     And the 'reader' process should have read every frame in the background
 

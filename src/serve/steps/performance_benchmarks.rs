@@ -88,6 +88,9 @@ fn report_latency(world: &mut World) -> StepOutcome {
     latency::expect_possible(all, &report(world, &told)?)
 }
 
+#[when(
+    regex = r"^(?:the '([^']+)' process )?measure throughput for '(\d+)' seconds with frame sizes:$"
+)]
 #[then(
     regex = r"^(?:the '([^']+)' process )?measure throughput for '(\d+)' seconds with frame sizes:$"
 )]
