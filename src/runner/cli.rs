@@ -24,6 +24,7 @@ Examples:
   ./test.sh rust --shuffle=7     every scenario, in the order that the seed 7 gives
   ./test.sh all --junit out.xml --json out.json
                                  everything, with reports for other programs
+  ./test.sh all --html out.html  everything, with a page to look at in a browser
 
 A combination names platforms in the alphabetical order of the scenario's role names: client,
 server for duplex channels; reader, writer for plain buffers.
@@ -50,6 +51,7 @@ Examples:
   ./test.sh report                     what the latest run said, once more
   ./test.sh report -v                  the same with every step
   ./test.sh report --junit out.xml     a JUnit report of the latest run
+  ./test.sh report --html out.html     a page of it to look at in a browser
   ./test.sh report target/harmony/runs/20260101-120000-4711 --json -
                                        JSON of that run, on standard output
 
@@ -193,6 +195,9 @@ pub struct Reports {
     /// Write everything that is known of the run as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write a page to look at in a browser.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Print annotations for GitHub Actions, and add to the summary of the step; a run under GitHub
     /// Actions does so by itself.
     #[arg(long)]

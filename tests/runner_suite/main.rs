@@ -9,6 +9,7 @@ mod interrupts;
 mod limits;
 mod lying;
 mod mutate;
+mod page;
 mod project;
 mod reports;
 mod routing;

@@ -32,6 +32,10 @@ impl Folding {
             let Event::RunStarted { header, .. } = event else {
                 return Err("the first event has to be the start of the run".to_owned());
             };
+            let mut executions = header.executions.iter();
+            if let Some(stray) = executions.find(|info| header.scenario(&info.id).is_none()) {
+                return Err(format!("there is no scenario {} in the plan", stray.id));
+            }
             let executions = header.executions.iter().enumerate();
             self.places = executions.map(|(at, info)| (info.number, at)).collect();
             self.record = Some(begun(*header));
@@ -323,6 +327,13 @@ mod tests {
         assert_eq!(error(&sent), "step 0 was not sent to process 0");
         let process = |line: &str| !line.contains("process-started");
         assert_eq!(error(&process), "process 0 was not started");
+        let renamed = LOG.replacen(r#""id":"1.1""#, r#""id":"1.0""#, 1);
+        let header = serde_json::from_str(renamed.lines().next().unwrap()).unwrap();
+        let unplanned = Folding::default().take(header).unwrap_err();
+        assert!(
+            unplanned.starts_with("there is no scenario 1."),
+            "{unplanned}"
+        );
         let mut folding = Folding::default();
         let lines: Vec<&str> = LOG.lines().collect();
         let mut take = |line: &str| folding.take(serde_json::from_str(line).unwrap());

@@ -5,6 +5,7 @@ pub mod console;
 pub mod failure;
 pub mod files;
 pub mod github;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod line;
