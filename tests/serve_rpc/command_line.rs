@@ -12,6 +12,7 @@ fn the_command_line_explains_itself() {
     for part in ["Examples:", "--step-timeout", "ZEROBUFFER_LOG_LEVEL"] {
         assert!(help.contains(part), "{help}");
     }
+    assert!(help.contains("There is no authentication"), "{help}");
     let version = String::from_utf8(run(&["--version"]).stdout).unwrap();
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
     for wrong in ["0", "-1", "soon"] {

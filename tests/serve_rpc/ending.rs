@@ -43,7 +43,7 @@ fn the_end_of_the_input_releases_everything_while_a_step_hangs() {
 }
 
 /// The status with which a process ends by itself, if it does.
-fn end_of(child: &mut Child) -> Option<i32> {
+pub fn end_of(child: &mut Child) -> Option<i32> {
     let begun = Instant::now();
     while child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(5));

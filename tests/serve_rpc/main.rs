@@ -6,9 +6,12 @@ mod command_line;
 mod ending;
 mod executing;
 mod frames;
+#[path = "../serve_support/listener.rs"]
+mod listener;
 mod messages;
 #[path = "../serve_support/mod.rs"]
 mod serve_support;
+mod websocket;
 
 use serve_support::{StepServer, step_params};
 
