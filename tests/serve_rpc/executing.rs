@@ -79,7 +79,7 @@ fn a_failure_names_the_step_what_was_expected_and_what_was_found() {
 #[test]
 fn an_overdue_step_is_abandoned_and_what_it_holds_released() {
     let run = Run::new();
-    let mut server = StepServer::start(&run, &["--step-timeout", "0.5"]);
+    let mut server = StepServer::start(&run, &["--step-timeout", "1.5"]);
     let stuck = hang(&mut server);
     let begun = Instant::now();
     assert_eq!(server.call("health", Value::Null), true);
@@ -93,7 +93,7 @@ fn an_overdue_step_is_abandoned_and_what_it_holds_released() {
     assert_eq!(answer["result"]["success"], false);
     let error = answer["result"]["error"].as_str().unwrap();
     assert!(
-        error.starts_with("Step execution timeout after 0.5 s"),
+        error.starts_with("Step execution timeout after 1.5 s"),
         "{error}"
     );
     assert!(error.contains(HANG), "{error}");
