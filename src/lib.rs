@@ -207,6 +207,7 @@ pub mod rpc;
 pub mod runner;
 #[cfg(feature = "serve")]
 pub mod serve;
+mod span;
 
 pub use channel::{
     BufferConfig, BufferName, Error, Frame, Loan, Reader, Result, WaitStrategy, Writer,

@@ -1,11 +1,12 @@
 //! The step server's command line.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use zerobuffer::serve::allocations::CountingAllocator;
-use zerobuffer::serve::{self, faults};
+use zerobuffer::serve::{self, faults, listening};
 
 /// Steps look at how often the library asks for memory.
 #[global_allocator]
@@ -16,6 +17,10 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 ///
 /// One process plays one or more roles of a scenario. Requests and answers travel in frames of a
 /// Content-Length header and a JSON body. The process ends when its input ends.
+///
+/// With --listen, orchestrators come by WebSocket instead, and each connection plays roles of a
+/// scenario of its own until it ends. There is no authentication: whoever reaches the address can
+/// have steps executed.
 #[derive(Debug, Parser)]
 #[command(version = VERSION, after_help = EXAMPLES)]
 struct Arguments {
@@ -28,6 +33,15 @@ struct Arguments {
         value_parser = seconds
     )]
     step_timeout: Duration,
+
+    /// Serve connections to this address instead of standard input and output; port 0 takes any.
+    /// `listening on ADDRESS:PORT` is printed, and there is no end but by a signal
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    listen: Option<SocketAddr>,
+
+    /// Let --listen take an address that other machines reach, though there is no authentication
+    #[arg(long, requires = "listen")]
+    allow_remote: bool,
 
     /// List the faults that can be committed, if this is a build with faults, and end
     #[arg(long)]
@@ -63,7 +77,10 @@ Examples:
       | zerobuffer-serve
 
   Give every step two minutes, and log what the library does:
-    ZEROBUFFER_LOG_LEVEL=debug zerobuffer-serve --step-timeout 120"#;
+    ZEROBUFFER_LOG_LEVEL=debug zerobuffer-serve --step-timeout 120
+
+  Serve a runner that has `url = "ws://127.0.0.1:7700"` in its harmony.toml:
+    zerobuffer-serve --listen 127.0.0.1:7700"#;
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
@@ -73,6 +90,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("expected more than 0 and less than 10^19 seconds".to_owned()),
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let expected = |error: std::io::Error| format!("expected ADDRESS:PORT ({error})");
+    let mut found = text.to_socket_addrs().map_err(expected)?;
+    found
+        .next()
+        .ok_or_else(|| "this name has no address".to_owned())
 }
 
 fn list_faults() -> ExitCode {
@@ -101,7 +126,13 @@ fn main() -> ExitCode {
     if let Err(why) = faults::of_environment() {
         return refuse(&why);
     }
+    if let Some(address) = arguments.listen
+        && let Err(why) = listening::check_reach(address, arguments.allow_remote)
+    {
+        return refuse(&why);
+    }
     serve::run(&serve::Options {
         step_timeout: arguments.step_timeout,
+        listen: arguments.listen,
     })
 }

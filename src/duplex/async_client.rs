@@ -13,6 +13,7 @@ use super::{
     Response, ResponseReceiver, Result,
 };
 use crate::channel::Error;
+use crate::span::in_current_span;
 
 /// A client that many tasks use at once, each waiting for the answer to its own request.
 ///
@@ -202,7 +203,7 @@ impl ReceivingThread {
         let interrupt = receiver.interrupt_handle();
         let thread = std::thread::Builder::new()
             .name("zerobuffer-answers".into())
-            .spawn(move || receive(receiver, &pending))
+            .spawn(in_current_span(move || receive(receiver, &pending)))
             .map_err(|error| Error::from_io(channel.as_str(), "start a thread", error))?;
         Ok(ReceivingThread {
             channel,

@@ -12,6 +12,7 @@ use super::session::Crew;
 use super::stop::Stop;
 use super::{ChannelName, Result};
 use crate::channel::{Error, Frame};
+use crate::span::in_current_span;
 
 /// A crew of threads. It takes whatever it is given: how much that is, is the session's affair.
 pub(crate) struct Pool<H> {
@@ -63,7 +64,7 @@ impl<H: Handler> Pool<H> {
             let shared = Arc::clone(&pool.shared);
             let thread = std::thread::Builder::new()
                 .name(format!("zb-handler-{number}"))
-                .spawn(move || shared.work())
+                .spawn(in_current_span(move || shared.work()))
                 .map_err(|error| Error::from_io(channel.as_str(), "start a handler", error))?;
             pool.threads.push(thread);
         }

@@ -12,6 +12,7 @@ use super::single::Single;
 use super::stop::Stop;
 use super::{ChannelName, ProcessingMode, Result, ServerOptions};
 use crate::channel::Error;
+use crate::span::in_current_span;
 
 /// A server's thread; stopped when dropped.
 #[derive(Debug)]
@@ -55,10 +56,10 @@ impl Server {
         let ending = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("zerobuffer-duplex".into())
-            .spawn(move || {
+            .spawn(in_current_span(move || {
                 session.run(requests);
                 ending.set_ended();
-            })
+            }))
             .map_err(|error| Error::from_io(name.as_str(), "start the server's thread", error))?;
         Ok(Server {
             name: name.clone(),

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::{ChannelName, DuplexError, RequestSender, Result};
 use crate::channel::Error;
+use crate::span::in_current_span;
 
 /// How long a wait goes on before it looks whether anyone still needs the space.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -34,7 +35,9 @@ impl SpaceThread {
         let (needs, needed) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("zerobuffer-space".into())
-            .spawn(move || needed.into_iter().for_each(Need::wait))
+            .spawn(in_current_span(move || {
+                needed.into_iter().for_each(Need::wait)
+            }))
             .map_err(|error| Error::from_io(channel.as_str(), "start a thread", error))?;
         Ok(SpaceThread {
             channel: channel.clone(),

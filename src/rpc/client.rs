@@ -7,15 +7,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jsonrpsee::client_transport::ws::{Url, WsHandshakeError, WsTransportClientBuilder};
 use jsonrpsee::core::JsonRawValue;
-use jsonrpsee::core::client::{Client as RpcClient, ClientBuilder, ClientT, Error as RpcError};
+use jsonrpsee::core::client::{
+    Client as RpcClient, ClientBuilder, ClientT, Error as RpcError, TransportReceiverT,
+    TransportSenderT,
+};
 use jsonrpsee::core::traits::ToRpcParams;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
-use super::transport::{NOT_AN_ANSWER, Receiver, Sender, Shared, quote};
+use super::framing::MAX_BODY;
+use super::transport::{
+    FrameReceiver, FrameSender, NOT_AN_ANSWER, Receiver, Sender, Shared, quote,
+};
 
 /// How long the inner client waits: longer than any limit given to [`Client::call`].
 const NEVER: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -86,6 +94,7 @@ fn and_oddities(oddities: &[String]) -> String {
 pub struct Client {
     inner: RpcClient,
     shared: Arc<Shared>,
+    end: CancellationToken,
 }
 
 impl Client {
@@ -100,12 +109,55 @@ impl Client {
         W: AsyncWrite + Unpin + Send + 'static,
     {
         let shared = Arc::new(Shared::default());
-        let sender = Sender::new(writer, shared.clone());
-        let receiver = Receiver::new(reader, shared.clone());
+        let receiver = FrameReceiver::new(reader, shared.clone());
+        Self::over(FrameSender::new(writer), receiver, shared)
+    }
+
+    /// A client that is connected to a server at `url`, such as `ws://127.0.0.1:7700`. Connecting may
+    /// take as long as `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn connect(url: &str, limit: Duration) -> Result<Client, String> {
+        let url = Url::parse(url).map_err(|error| error.to_string())?;
+        let size = u32::try_from(MAX_BODY).expect("the limit for a frame fits 32 bits");
+        let connecting = WsTransportClientBuilder::default()
+            .connection_timeout(NEVER)
+            .max_request_size(size)
+            .max_response_size(size)
+            .build(url);
+        // The transport's own limit is not for the answer to the handshake.
+        let (sender, receiver) = match tokio::time::timeout(limit, connecting).await {
+            Ok(Ok(halves)) => halves,
+            Ok(Err(WsHandshakeError::Io(error))) => return Err(error.to_string()),
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err(format!("no answer within {} s", limit.as_secs_f64())),
+        };
+        Ok(Self::over(sender, receiver, Arc::default()))
+    }
+
+    fn over<S, R>(sender: S, receiver: R, shared: Arc<Shared>) -> Client
+    where
+        S: TransportSenderT + Send,
+        R: TransportReceiverT + Send,
+    {
+        let end = CancellationToken::new();
+        let sender = Sender::new(sender, shared.clone());
+        let receiver = Receiver::new(receiver, shared.clone(), end.clone());
         let inner = ClientBuilder::new()
             .request_timeout(NEVER)
             .build_with_tokio(sender, receiver);
-        Client { inner, shared }
+        Client { inner, shared, end }
+    }
+
+    /// Set once nothing more can come over the connection, whoever has ended it.
+    pub fn end(&self) -> CancellationToken {
+        self.end.clone()
     }
 
     /// Calls `method` and waits for its result, at most for `limit`. `params` travel as an array

@@ -1,5 +1,5 @@
 //! The contract between an orchestrator and a step server: JSON-RPC 2.0 messages in
-//! `Content-Length` frames.
+//! `Content-Length` frames, or over WebSockets.
 //!
 //! [`message`] holds the parameters and results, [`framing`] the frames, [`request`] what a frame's
 //! body must be; [`server`] answers requests over a pair of streams, and [`client`] is the

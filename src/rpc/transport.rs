@@ -1,4 +1,5 @@
-//! What stands between jsonrpsee's client and the stream to a step server.
+//! What stands between jsonrpsee's client and the connection to a step server: frames over a pair of
+//! streams, or messages over a WebSocket.
 //!
 //! That client ends the connection at the first message it cannot place, an unknown or repeated id
 //! among them, and says little about it. The [`Receiver`] hands on only answers to requests that
@@ -12,6 +13,7 @@ use jsonrpsee::core::client::{ReceivedMessage, TransportReceiverT, TransportSend
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{FramedRead, FramedWrite};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::framing::{FrameCodec, Incoming};
 
@@ -130,20 +132,19 @@ fn strict(id: u64, result: Option<Value>, error: Option<Value>) -> Value {
 }
 
 /// The half that sends requests.
-pub(super) struct Sender<W> {
-    sink: FramedWrite<W, FrameCodec>,
+pub(super) struct Sender<S> {
+    inner: S,
     shared: Arc<Shared>,
 }
 
-impl<W: AsyncWrite> Sender<W> {
-    pub(super) fn new(writer: W, shared: Arc<Shared>) -> Self {
-        let sink = FramedWrite::new(writer, FrameCodec::new());
-        Sender { sink, shared }
+impl<S> Sender<S> {
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Sender { inner, shared }
     }
 }
 
-impl<W: AsyncWrite + Unpin + Send + 'static> TransportSenderT for Sender<W> {
-    type Error = std::io::Error;
+impl<S: TransportSenderT + Send> TransportSenderT for Sender<S> {
+    type Error = S::Error;
 
     async fn send(&mut self, message: String) -> Result<(), Self::Error> {
         #[derive(serde::Deserialize)]
@@ -153,45 +154,95 @@ impl<W: AsyncWrite + Unpin + Send + 'static> TransportSenderT for Sender<W> {
         if let Ok(HasId { id }) = serde_json::from_str(&message) {
             self.shared.lock().pending.insert(id);
         }
-        // A server that no longer reads is about to end, or has ended: the receiver tells, and
-        // may still bring the reason.
-        match self.sink.send(message.into_bytes()).await {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
-        }
+        self.inner.send(message).await
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        self.inner.close().await
     }
 }
 
 /// The half that takes in answers.
 pub(super) struct Receiver<R> {
-    stream: FramedRead<R, FrameCodec>,
+    inner: R,
     shared: Arc<Shared>,
-    /// Messages for the inner client that came in one frame.
+    /// Messages for the inner client that came in one.
     refusals: Vec<Value>,
+    /// Tells, when this is dropped, that nothing more will come.
+    _end: DropGuard,
 }
 
-impl<R: AsyncRead> Receiver<R> {
-    pub(super) fn new(reader: R, shared: Arc<Shared>) -> Self {
+impl<R> Receiver<R> {
+    pub(super) fn new(inner: R, shared: Arc<Shared>, end: CancellationToken) -> Self {
         Receiver {
-            stream: FramedRead::new(reader, FrameCodec::new()),
+            inner,
             shared,
             refusals: Vec::new(),
+            _end: end.drop_guard(),
         }
     }
 }
 
-impl<R: AsyncRead + Unpin + Send + 'static> TransportReceiverT for Receiver<R> {
-    type Error = std::io::Error;
+impl<R: TransportReceiverT + Send> TransportReceiverT for Receiver<R> {
+    type Error = R::Error;
 
     async fn receive(&mut self) -> Result<ReceivedMessage, Self::Error> {
         loop {
             if let Some(message) = self.refusals.pop() {
                 return Ok(ReceivedMessage::Text(message.to_string()));
             }
+            let body = match self.inner.receive().await? {
+                ReceivedMessage::Text(text) => text.into_bytes(),
+                ReceivedMessage::Bytes(bytes) => bytes,
+                ReceivedMessage::Pong => continue,
+            };
+            self.refusals = self.shared.lock().receive(&body);
+        }
+    }
+}
+
+/// Sends messages in frames.
+pub(super) struct FrameSender<W>(FramedWrite<W, FrameCodec>);
+
+impl<W: AsyncWrite> FrameSender<W> {
+    pub(super) fn new(writer: W) -> Self {
+        FrameSender(FramedWrite::new(writer, FrameCodec::new()))
+    }
+}
+
+impl<W: AsyncWrite + Unpin + Send + 'static> TransportSenderT for FrameSender<W> {
+    type Error = std::io::Error;
+
+    async fn send(&mut self, message: String) -> Result<(), Self::Error> {
+        // A server that no longer reads is about to end, or has ended: the receiver tells, and
+        // may still bring the reason.
+        match self.0.send(message.into_bytes()).await {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// Takes messages out of their frames.
+pub(super) struct FrameReceiver<R> {
+    stream: FramedRead<R, FrameCodec>,
+    shared: Arc<Shared>,
+}
+
+impl<R: AsyncRead> FrameReceiver<R> {
+    pub(super) fn new(reader: R, shared: Arc<Shared>) -> Self {
+        let stream = FramedRead::new(reader, FrameCodec::new());
+        FrameReceiver { stream, shared }
+    }
+}
+
+impl<R: AsyncRead + Unpin + Send + 'static> TransportReceiverT for FrameReceiver<R> {
+    type Error = std::io::Error;
+
+    async fn receive(&mut self) -> Result<ReceivedMessage, Self::Error> {
+        loop {
             match self.stream.next().await {
-                Some(Ok(Incoming::Body(body))) => {
-                    self.refusals = self.shared.lock().receive(&body);
-                }
+                Some(Ok(Incoming::Body(body))) => return Ok(ReceivedMessage::Bytes(body.into())),
                 Some(Ok(Incoming::Bad(bad))) => self.shared.lock().note(bad.to_string()),
                 Some(Err(error)) => return Err(error),
                 None => return Err(std::io::ErrorKind::UnexpectedEof.into()),

@@ -142,7 +142,7 @@ impl<'a> Cast<'a> {
 
     /// Kills a process with SIGKILL.
     pub async fn kill(&mut self, name: &ProcessName) -> Result<(), Fault> {
-        let server = self.take_living(name)?;
+        let mut server = self.take_living(name)?;
         server.kill().await;
         self.killed = true;
         self.ended.push(server);

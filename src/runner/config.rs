@@ -154,8 +154,9 @@ const TOP_KEYS: [&str; 9] = [
 const LIMIT_KEYS: [&str; 5] = ["start", "step", "execution", "shutdown", "setup"];
 const SANDBOX_KEYS: [&str; 1] = ["shm-size"];
 const SCALE_KEYS: [&str; 2] = ["long-running-seconds", "benchmark"];
-const PLATFORM_KEYS: [&str; 8] = [
+const PLATFORM_KEYS: [&str; 9] = [
     "command",
+    "url",
     "faulty",
     "cwd",
     "env",
@@ -290,6 +291,8 @@ fn known_keys(table: &DeTable<'_>, known: &[&str]) -> Result<(), (usize, String)
 mod tests {
     use super::*;
 
+    use crate::runner::platform::Access;
+
     fn variable(name: &str) -> Option<String> {
         match name {
             "BUILD" => Some("/elsewhere/serve".into()),
@@ -326,12 +329,17 @@ mod tests {
             panic!()
         };
         assert_eq!(
-            zig.command,
-            Ok(vec!["/root/bin/zig".into(), "-x".into(), "a/b".into()])
+            zig.access,
+            Ok(Access::Command(vec![
+                "/root/bin/zig".into(),
+                "-x".into(),
+                "a/b".into()
+            ]))
         );
         assert_eq!(zig.env["K"], "v");
         assert_eq!(zig.missing(), Some("/root/bin/zig does not exist".into()));
-        assert_eq!(cpp.command, Ok(vec!["/elsewhere/serve".into()]));
+        let elsewhere = Access::Command(vec!["/elsewhere/serve".into()]);
+        assert_eq!(cpp.access, Ok(elsewhere));
         assert_eq!(
             cpp.needed_setup(),
             None,
@@ -380,7 +388,34 @@ mod tests {
                 "[limits]\nstep = -1\n",
                 "limits.step: -1 is no number of seconds",
             ),
-            ("[platforms.a]\n", "missing field `command`"),
+            (
+                "[platforms.a]\n",
+                "platform a: either `command` or `url` is missing",
+            ),
+            (
+                "[platforms.a]\nurl = \"ws://localhost:1\"\ncommand = [\"x\"]\n",
+                "platform a: `url` and `command` exclude each other",
+            ),
+            (
+                "[platforms.a]\nurl = \"ws://localhost:1\"\nenv = {}\n",
+                "platform a: `url` and `env` exclude each other",
+            ),
+            (
+                "[platforms.a]\nurl = \"ws://localhost:1\"\nsetup = { command = [\"x\"], product = \"y\" }\n",
+                "platform a: `url` and `setup` exclude each other",
+            ),
+            (
+                "[platforms.a]\nurl = \"localhost:1\"\n",
+                "platform a: `url`: expected something like ws://127.0.0.1:7700, found \"localhost:1\"",
+            ),
+            (
+                "[platforms.a]\nurl = \"wss://localhost:1\"\noptional = true\n",
+                "(wss is not spoken)",
+            ),
+            (
+                "[platforms.a]\nurl = \"${NONE}\"\n",
+                "platform a: the variable NONE is not set",
+            ),
             (
                 "[platforms.a]\ncommand = \"x\"\n",
                 "harmony.toml:2: invalid type: string",

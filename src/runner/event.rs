@@ -234,9 +234,9 @@ pub struct ProcessInfo {
     pub role: String,
     /// The platform.
     pub platform: String,
-    /// Process id.
-    pub pid: i32,
-    /// What it wrote to its standard error, relative to the folder of the run.
+    /// Process id; nothing where the runner has not started it.
+    pub pid: Option<i32>,
+    /// What it wrote to its standard error, or else told with its answers, relative to the folder of the run.
     pub log: PathBuf,
 }
 

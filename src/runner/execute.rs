@@ -260,6 +260,7 @@ impl Running<'_> {
             Err(Trouble::Died { .. }) if step.awaits_death => return Ok(StringMap::new()),
             other => other.map_err(Fault::from)?,
         };
+        server.keep(&result.logs).await;
         self.tell_records(sending.index, server, &result);
         if !result.success {
             return Err(Fault::of_result(result, sending.sure));

@@ -10,8 +10,8 @@
 //! 4. [`preflight`] makes platforms ready ([`setup`]), asks each for its steps ([`catalogue`]) and
 //!    judges which executions can run;
 //! 5. [`execute`] runs one: its [`cast`] are step servers ([`process`], [`spawn`], [`stderr`]) in a
-//!    [`sandbox`] that a [`holder`] keeps; it sends them the steps, and what they leave is removed
-//!    ([`leftover`]);
+//!    [`sandbox`] that a [`holder`] keeps, or such as somebody else has started ([`outside`]); it sends
+//!    them the steps, and what they leave is removed ([`leftover`]);
 //! 6. [`outcome`] decides what became of it;
 //! 7. every stage sends [`event`]s; those of processes come from a [`transcript`]. The
 //!    [`event_log`] keeps them, after a [`header`] that also says on which [`machine`] it was;
@@ -49,6 +49,7 @@ pub mod mutant;
 pub mod mutate;
 pub mod nearest;
 pub mod outcome;
+pub mod outside;
 pub mod plan;
 pub mod platform;
 pub mod preflight;

@@ -17,13 +17,14 @@ use super::execute::Stage;
 use super::exit::Exit;
 use super::mutant::mutants;
 use super::outcome::{Outcome, decide};
+use super::outside;
 use super::plan::Execution;
-use super::platform::Platform;
+use super::platform::{Access, Platform};
 use super::preflight;
 use super::route::{Destination, RoutedStep};
 use super::run::{Arena, try_sandbox};
 use super::runs;
-use super::schedule::{jobs, schedule};
+use super::schedule::{Schedule, jobs, schedule};
 use super::survivor::{self, Survivor};
 use super::tally::Tally;
 use super::terminal::warn;
@@ -101,6 +102,12 @@ impl Bench<'_> {
         self.arena.stage.events.emit(event);
     }
 
+    fn schedule<'e>(&self, executions: &'e [Execution]) -> Schedule<'e> {
+        let platforms = &self.work.config.platforms;
+        schedule(executions, 1, None, self.jobs)
+            .with_alone(|execution| outside::takes_part(execution, platforms))
+    }
+
     fn is_interrupted(&self) -> bool {
         self.arena.stage.interrupt.is_cancelled()
     }
@@ -112,7 +119,7 @@ impl Bench<'_> {
             trials: executions.len(),
             what: "executions as they are".to_owned(),
         });
-        let schedule = schedule(executions, 1, None, self.jobs);
+        let schedule = self.schedule(executions);
         let mut results = schedule
             .carry_out(self.jobs, async |turn| {
                 let execution = turn.execution;
@@ -196,7 +203,7 @@ impl Bench<'_> {
             });
         }
         let executions: Vec<_> = trials.iter().map(|t| t.execution.clone()).collect();
-        let schedule = schedule(&executions, 1, None, self.jobs);
+        let schedule = self.schedule(&executions);
         let mut results = schedule
             .carry_out(self.jobs, async |turn| {
                 let trial = &trials[turn.number];
@@ -283,7 +290,7 @@ fn with_fault(config: &Config, fault: &str) -> Config {
     let mut config = config.clone();
     for platform in &mut config.platforms {
         if let Some(faulty) = platform.faulty.clone() {
-            platform.command = Ok(faulty);
+            platform.access = Ok(Access::Command(faulty));
             platform.setup = None;
             let variable = (FAULT_VARIABLE.to_owned(), fault.to_owned());
             platform.env.extend([variable]);

@@ -1,8 +1,9 @@
-//! A platform: a language or implementation with a step server, and how to get it going.
+//! A platform: a language or implementation with a step server, and how to get to it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use jsonrpsee::client_transport::ws::Url;
 use serde::Deserialize;
 
 /// A language or implementation with a step server.
@@ -10,8 +11,8 @@ use serde::Deserialize;
 pub struct Platform {
     /// Its name in combinations.
     pub name: String,
-    /// The program and its arguments, or why there is none.
-    pub command: Result<Vec<String>, String>,
+    /// How its step server is reached, or why it is not.
+    pub access: Result<Access, String>,
     /// The same step server with faults built in, if there is one.
     pub faulty: Option<Vec<String>>,
     /// The working directory.
@@ -27,6 +28,15 @@ pub struct Platform {
     pub setup: Option<Setup>,
     /// Whether a run may do without it.
     pub optional: bool,
+}
+
+/// How a step server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// By starting one: the program and its arguments.
+    Command(Vec<String>),
+    /// By connecting to one that somebody else has started.
+    Url(String),
 }
 
 /// The command that makes a platform ready.
@@ -51,19 +61,32 @@ impl Platform {
     /// The set-up that its command depends on.
     pub fn needed_setup(&self) -> Option<&Setup> {
         let setup = self.setup.as_ref()?;
-        let program = self.command.as_ref().ok()?.first()?;
-        (Path::new(program) == setup.product).then_some(setup)
+        match &self.access {
+            Ok(Access::Command(command)) => {
+                (Path::new(command.first()?) == setup.product).then_some(setup)
+            }
+            _ => None,
+        }
     }
 
     /// Why it cannot be started, as far as can be seen without a set-up.
     pub fn missing(&self) -> Option<String> {
-        let command = match &self.command {
-            Ok(command) => command,
+        let command = match &self.access {
+            Ok(Access::Command(command)) => command,
+            Ok(Access::Url(_)) => return None,
             Err(why) => return Some(why.clone()),
         };
         let program = Path::new(command.first()?);
         let absent = program.is_absolute() && !program.exists() && self.needed_setup().is_none();
         absent.then(|| format!("{} does not exist", program.display()))
+    }
+
+    /// Where its step server is, if the runner does not start it.
+    pub fn url(&self) -> Option<&str> {
+        match &self.access {
+            Ok(Access::Url(url)) => Some(url),
+            _ => None,
+        }
     }
 }
 
@@ -71,11 +94,11 @@ impl Platform {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RawPlatform {
-    command: Vec<String>,
+    command: Option<Vec<String>>,
+    url: Option<String>,
     faulty: Option<Vec<String>>,
     cwd: Option<String>,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
+    env: Option<BTreeMap<String, String>>,
     #[serde(default)]
     leaves: Vec<String>,
     #[serde(default)]
@@ -106,15 +129,12 @@ impl RawPlatform {
         root: &Path,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Platform, String> {
-        if self.command.is_empty() {
-            return Err("`command` is empty".to_owned());
-        }
+        let access = self.access(root, variable)?;
         if self.faulty.as_ref().is_some_and(Vec::is_empty) {
             return Err("`faulty` is empty".to_owned());
         }
-        let command = expand_command(&self.command, root, variable);
         if !self.optional {
-            command.clone()?;
+            access.clone()?;
         }
         let setup = match self.setup {
             None => None,
@@ -130,7 +150,7 @@ impl RawPlatform {
         let faulty = self.faulty.as_deref();
         let faulty = faulty.map(|command| expand_command(command, root, variable));
         let mut env = BTreeMap::new();
-        for (key, value) in self.env {
+        for (key, value) in self.env.into_iter().flatten() {
             env.insert(key, expand(&value, variable)?);
         }
         for glob in self.leaves.iter().chain(self.leaves_as.values().flatten()) {
@@ -138,7 +158,7 @@ impl RawPlatform {
         }
         Ok(Platform {
             name: name.to_owned(),
-            command,
+            access,
             faulty: faulty.transpose()?,
             cwd: root.join(expand(self.cwd.as_deref().unwrap_or("."), variable)?),
             env,
@@ -147,6 +167,51 @@ impl RawPlatform {
             setup,
             optional: self.optional,
         })
+    }
+}
+
+impl RawPlatform {
+    /// How it is reached; what only its variables are wrong about may not matter.
+    fn access(
+        &self,
+        root: &Path,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Result<Access, String>, String> {
+        let of_command = [
+            ("command", self.command.is_some()),
+            ("faulty", self.faulty.is_some()),
+            ("cwd", self.cwd.is_some()),
+            ("env", self.env.is_some()),
+            ("setup", self.setup.is_some()),
+        ];
+        let Some(url) = &self.url else {
+            return match self.command.as_deref() {
+                None => Err("either `command` or `url` is missing".to_owned()),
+                Some([]) => Err("`command` is empty".to_owned()),
+                Some(command) => Ok(expand_command(command, root, variable).map(Access::Command)),
+            };
+        };
+        if let Some((key, _)) = of_command.iter().find(|(_, is_there)| *is_there) {
+            return Err(format!(
+                "`url` and `{key}` exclude each other: what is at a URL is not started by the runner"
+            ));
+        }
+        match expand(url, variable) {
+            Ok(url) => check_url(&url).map(|()| Ok(Access::Url(url))),
+            Err(why) => Ok(Err(why)),
+        }
+    }
+}
+
+fn check_url(url: &str) -> Result<(), String> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        format!("`url`: expected something like ws://127.0.0.1:7700, found {url:?} ({why})")
+    };
+    let parsed = Url::parse(url).map_err(|error| wrong(&error))?;
+    match (parsed.scheme(), parsed.host_str()) {
+        ("ws", Some(_)) => Ok(()),
+        ("ws", None) => Err(wrong(&"it names no host")),
+        (scheme, _) => Err(wrong(&format!("{scheme} is not spoken"))),
     }
 }
 
@@ -228,16 +293,17 @@ mod tests {
     #[test]
     fn only_the_program_is_a_path() {
         let platform = resolved("command = [\"bin/zig\", \"a/b\"]");
-        assert_eq!(
-            platform.command,
-            Ok(vec!["/root/bin/zig".into(), "a/b".into()])
-        );
+        let command = |words: &[&str]| {
+            let words = words.iter().map(ToString::to_string);
+            Ok(Access::Command(words.collect()))
+        };
+        assert_eq!(platform.access, command(&["/root/bin/zig", "a/b"]));
         assert_eq!(
             platform.missing(),
             Some("/root/bin/zig does not exist".into())
         );
         let platform = resolved("command = [\"zig\"]");
-        assert_eq!(platform.command, Ok(vec!["zig".into()]));
+        assert_eq!(platform.access, command(&["zig"]));
         assert_eq!(
             platform.missing(),
             None,
@@ -266,6 +332,17 @@ mod tests {
             platform.missing(),
             Some("the variable NONE is not set".into())
         );
+    }
+
+    #[test]
+    fn a_url_takes_the_place_of_a_command() {
+        let platform = resolved("url = \"ws://${NONE:-127.0.0.1}:7700\"\nleaves = [\"a\"]");
+        assert_eq!(platform.url(), Some("ws://127.0.0.1:7700"));
+        assert_eq!(platform.missing(), None);
+        let platform = resolved("url = \"ws://${NONE}:1\"\noptional = true");
+        let missing = platform.missing();
+        assert_eq!(missing.as_deref(), Some("the variable NONE is not set"));
+        assert_eq!(platform.url(), None);
     }
 
     #[test]

@@ -10,9 +10,10 @@ use super::catalogue::{Catalogue, Fit};
 use super::event::Events;
 use super::execute::Stage;
 use super::fault::Fault;
-use super::leftover::RunId;
+use super::leftover::{LOCKS, RunId, SHARED_MEMORY};
 use super::limits::Limits;
 use super::outcome::Outcome;
+use super::outside;
 use super::plan::Execution;
 use super::platform::Platform;
 use super::process::{Farewell, Launch, StepServer, Trouble};
@@ -78,6 +79,7 @@ pub async fn ask_all(executions: &[Execution], stage: &Stage<'_>) -> (Catalogues
     let mut catalogues = Catalogues::new();
     let mut leaving = Vec::new();
     let platforms: Vec<_> = stage.config.platforms.iter().filter(is_needed).collect();
+    warn_of_outsiders(&platforms, stage.events);
     ask_into(&mut catalogues, &mut leaving, &platforms, stage).await;
     if to_run().any(|execution| has_unknown_step(execution, &catalogues)) {
         let ready = |p: &&Platform| {
@@ -87,6 +89,20 @@ pub async fn ask_all(executions: &[Execution], stage: &Stage<'_>) -> (Catalogues
         ask_into(&mut catalogues, &mut leaving, &others, stage).await;
     }
     (catalogues, leaving)
+}
+
+/// Executions with step servers that the runner does not start have no sandbox.
+fn warn_of_outsiders(platforms: &[&Platform], events: &Events) {
+    let outside = platforms.iter().filter(|platform| platform.url().is_some());
+    let names: Vec<&str> = outside.map(|platform| platform.name.as_str()).collect();
+    if !names.is_empty() {
+        let what = format!(
+            "executions with {} share {SHARED_MEMORY} and {LOCKS} with everybody, because its step \
+             server is not started by this run",
+            names.join(", ")
+        );
+        events.warn(what);
+    }
 }
 
 async fn ask_into(
@@ -172,8 +188,8 @@ fn is_undefined(step: &RoutedStep, catalogues: &Catalogues) -> bool {
     !matches!(step.to, Destination::Runner(_)) && !catalogues.values().flatten().any(defines)
 }
 
-/// Judges an execution by what its platforms define.
-pub fn judge(execution: &Execution, catalogues: &Catalogues) -> Judgement {
+/// Judges an execution by what its platforms are and define.
+pub fn judge(execution: &Execution, catalogues: &Catalogues, platforms: &[Platform]) -> Judgement {
     if let Some(reason) = skipped(execution) {
         return Judgement::Not(Fault::new(Outcome::Skipped, reason));
     }
@@ -182,6 +198,9 @@ pub fn judge(execution: &Execution, catalogues: &Catalogues) -> Judgement {
             let message = format!("{platform}: {why}");
             return Judgement::Not(Fault::new(Outcome::SetupError, message));
         }
+    }
+    if let Some(why) = outside::obstacle(execution, platforms) {
+        return Judgement::Not(Fault::new(Outcome::Unsupported, why));
     }
     let steps = &execution.scenario.steps;
     let undefined: Vec<_> = steps
@@ -260,7 +279,7 @@ mod tests {
     }
 
     fn outcome(execution: &Execution, catalogues: &Catalogues) -> (Outcome, String) {
-        match judge(execution, catalogues) {
+        match judge(execution, catalogues, &[]) {
             Judgement::Run(_) => (Outcome::Passed, String::new()),
             Judgement::Not(fault) => (fault.outcome, fault.message),
         }
@@ -276,7 +295,7 @@ mod tests {
             ("right".into(), catalogue(&[ready, y])),
             ("broken".into(), Err("no compiler".into())),
         ]);
-        let judged = judge(&execution("", ["left", "right"]), &catalogues);
+        let judged = judge(&execution("", ["left", "right"]), &catalogues, &[]);
         assert_eq!(
             judged,
             Judgement::Run(vec![true, true, false, true]),
@@ -305,7 +324,7 @@ mod tests {
         assert!(message.contains("#[then("), "{message}");
         let open = [known.as_slice(), &[("then", "(?=z)")]].concat();
         let catalogues = Catalogues::from([("left".into(), catalogue(&open))]);
-        let judged = judge(&execution("", ["left", "left"]), &catalogues);
+        let judged = judge(&execution("", ["left", "left"]), &catalogues, &[]);
         assert_eq!(judged, Judgement::Run(vec![true, true, false, true]));
     }
 

@@ -1,4 +1,5 @@
-//! One step server: a program, the connection to it, and what it writes to its standard error.
+//! One step server: a program and what it writes to its standard error, or somebody else's program,
+//! and the connection to it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,49 +11,62 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use super::limits::Limits;
-use super::platform::Platform;
-use super::spawn::{Exit, Namespaces, Spawner};
+use super::platform::{Access, Platform};
+use super::spawn::{Ending, Exit, Namespaces, Spawner};
 use super::stderr::{Log, StandardError};
 use super::transcript::Part;
 use crate::rpc::client::{CallError, Client};
-use crate::rpc::message::method;
+use crate::rpc::message::{LogEntry, method};
 
 /// How long to wait for what must follow at once: the last bytes of a pipe whose writer has
 /// ended, the end of a process that has closed its output.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// What to start, and as whom.
+/// How much of what a step server told may wait to be written to its log, in bytes.
+const UNWRITTEN: usize = 64 * 1024;
+
+/// What to start or to connect to, and as whom.
 #[derive(Debug, Clone)]
 pub struct Launch<'a> {
     /// Name in messages, for example `reader#2`.
     pub name: String,
     /// The platform that is started.
     pub platform: &'a Platform,
-    /// Environment variables beside the platform's own.
+    /// Environment variables beside the platform's own, for a program.
     pub env: BTreeMap<String, String>,
-    /// The sandbox that it is started in.
+    /// The sandbox that a program is started in.
     pub inside: Option<Arc<Namespaces>>,
-    /// Where its standard error is kept.
+    /// Where its standard error is kept, or else the records that come with its answers.
     pub log: PathBuf,
     /// Where it is told what happens to it, and the role that it plays then.
     pub transcript: Option<(Part, &'a str)>,
 }
 
+impl Launch<'_> {
+    /// Tells that it is there, with its process id where that is known.
+    fn tell_start(&self, pid: Option<i32>) -> Option<Part> {
+        let (part, role) = self.transcript.as_ref()?;
+        part.started(&self.name, role, &self.platform.name, pid, &self.log);
+        Some(part.clone())
+    }
+}
+
 /// Why a step server has not done what it was asked to.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Trouble {
-    /// The program could not be started.
+    /// The program could not be started, or there is nobody to connect to.
     #[error("{0}")]
     NotStarted(String),
-    /// The process has died.
+    /// The process has died, or is out of reach.
     #[error("{who} {}", exit.how)]
     Died {
-        /// Role, platform and process id.
+        /// Role, platform and process.
         who: String,
         /// How it ended.
         exit: Exit,
@@ -60,7 +74,7 @@ pub enum Trouble {
     /// The process lives, but the call has no result.
     #[error("{who}: {error}")]
     Call {
-        /// Role, platform and process id.
+        /// Role, platform and process.
         who: String,
         /// What it did instead.
         error: CallError,
@@ -70,7 +84,7 @@ pub enum Trouble {
 /// How a step server took being shut down.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Farewell {
-    /// Whether it ended by itself, with status 0.
+    /// Whether it ended by itself and well.
     pub in_order: bool,
     /// What went wrong, one sentence each.
     pub complaints: Vec<String>,
@@ -83,15 +97,13 @@ pub struct StepServer {
     pub name: String,
     /// The platform's name.
     pub platform: String,
-    /// Process id.
-    pub pid: i32,
     /// Its part of the transcript, where there is one.
     pub transcript: Option<Part>,
+    host: Host,
     client: Option<Client>,
     /// Whether a call was made and not answered.
     busy: AtomicBool,
     exit: watch::Receiver<Option<Exit>>,
-    spawner: Spawner,
     stderr: StandardError,
     /// Tells how it has ended.
     epitaph: Option<JoinHandle<()>>,
@@ -99,8 +111,21 @@ pub struct StepServer {
     oddities: Vec<String>,
 }
 
+/// Who runs a step server.
+#[derive(Debug)]
+enum Host {
+    /// The runner, as a process of its own.
+    Runner { pid: i32, spawner: Spawner },
+    /// Somebody else: all that the runner has is a connection.
+    Elsewhere {
+        url: String,
+        /// Where its records go, until its end.
+        records: Mutex<Option<DuplexStream>>,
+    },
+}
+
 impl StepServer {
-    /// Starts a step server and waits until it answers `health`.
+    /// Starts a step server, or connects to one, and waits until it answers `health`.
     ///
     /// # Errors
     ///
@@ -110,7 +135,12 @@ impl StepServer {
         launch: Launch<'_>,
         limits: &Limits,
     ) -> Result<StepServer, (Trouble, Vec<String>)> {
-        let mut server = match Self::spawn(spawner, launch).await {
+        let made = match &launch.platform.access {
+            Ok(Access::Command(words)) => Self::spawn(spawner, words, &launch).await,
+            Ok(Access::Url(url)) => Self::connect(url, &launch, limits.start).await,
+            Err(why) => Err(why.clone()),
+        };
+        let mut server = match made {
             Ok(server) => server,
             Err(why) => return Err((Trouble::NotStarted(why), Vec::new())),
         };
@@ -132,9 +162,12 @@ impl StepServer {
         }
     }
 
-    async fn spawn(spawner: &Spawner, launch: Launch<'_>) -> Result<StepServer, String> {
+    async fn spawn(
+        spawner: &Spawner,
+        words: &[String],
+        launch: &Launch<'_>,
+    ) -> Result<StepServer, String> {
         let platform = launch.platform;
-        let words = platform.command.as_ref().map_err(Clone::clone)?;
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
         let mut command = Command::new(program);
         command
@@ -146,7 +179,7 @@ impl StepServer {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let log = Log::create(launch.log.clone())?;
-        let child = spawner.spawn_inside(command, launch.inside).await;
+        let child = spawner.spawn_inside(command, launch.inside.clone()).await;
         let child = child.map_err(|error| {
             // The system's error is the same for a program and for a folder that is not there.
             match platform.cwd.is_dir() {
@@ -162,36 +195,95 @@ impl StepServer {
         let stdout = ChildStdout::from_std(child.stdout.expect(piped));
         let stderr = ChildStderr::from_std(child.stderr.expect(piped));
         let pipe_error = |error: std::io::Error| format!("{program}: {error}");
-        let transcript = launch.transcript.map(|(transcript, role)| {
-            transcript.started(&launch.name, role, &platform.name, child.pid, &launch.log);
-            transcript
-        });
-        let exit = child.exit.clone();
-        let epitaph = transcript
-            .clone()
-            .map(|part| tokio::spawn(tell_end(exit, part)));
+        let transcript = launch.tell_start(Some(child.pid));
+        let epitaph = tell_end(&transcript, &child.exit);
         let stderr = StandardError::keep(stderr.map_err(pipe_error)?, log, transcript.clone());
         Ok(StepServer {
-            name: launch.name,
+            name: launch.name.clone(),
             platform: platform.name.clone(),
-            pid: child.pid,
             transcript,
+            host: Host::Runner {
+                pid: child.pid,
+                spawner: spawner.clone(),
+            },
             client: Some(Client::new(
                 stdout.map_err(pipe_error)?,
                 stdin.map_err(pipe_error)?,
             )),
             busy: AtomicBool::new(false),
             exit: child.exit,
-            spawner: spawner.clone(),
             stderr,
             epitaph,
             oddities: Vec::new(),
         })
     }
 
-    /// Role, platform and process id, for messages.
+    async fn connect(
+        url: &str,
+        launch: &Launch<'_>,
+        limit: Duration,
+    ) -> Result<StepServer, String> {
+        let client = Client::connect(url, limit).await.map_err(|why| {
+            let address = url.trim_start_matches("ws://").trim_end_matches('/');
+            format!(
+                "there is no step server at {url}: {why}; start one there, for example \
+                 `zerobuffer-serve --listen {address}`"
+            )
+        })?;
+        let log = Log::create(launch.log.clone())?;
+        let (records, recorded) = tokio::io::duplex(UNWRITTEN);
+        let (ended, exit) = watch::channel(None);
+        let end = client.end();
+        tokio::spawn(async move {
+            end.cancelled().await;
+            ended.send_replace(Some(Exit {
+                how: Ending::Disconnected,
+                left_behind: 0,
+            }));
+        });
+        let transcript = launch.tell_start(None);
+        let epitaph = tell_end(&transcript, &exit);
+        Ok(StepServer {
+            name: launch.name.clone(),
+            platform: launch.platform.name.clone(),
+            transcript,
+            host: Host::Elsewhere {
+                url: url.to_owned(),
+                records: Mutex::new(Some(records)),
+            },
+            client: Some(client),
+            busy: AtomicBool::new(false),
+            exit,
+            // The transcript has the records already.
+            stderr: StandardError::keep(recorded, log, None),
+            epitaph,
+            oddities: Vec::new(),
+        })
+    }
+
+    /// Role, platform and process, for messages.
     pub fn who(&self) -> String {
-        format!("the {} ({}, pid {})", self.name, self.platform, self.pid)
+        match &self.host {
+            Host::Runner { pid, .. } => {
+                format!("the {} ({}, pid {pid})", self.name, self.platform)
+            }
+            Host::Elsewhere { url, .. } => format!("the {} ({}, {url})", self.name, self.platform),
+        }
+    }
+
+    /// Keeps the records that came with an answer, of a step server whose standard error is
+    /// somebody else's.
+    pub async fn keep(&self, records: &[LogEntry]) {
+        let Host::Elsewhere { records: log, .. } = &self.host else {
+            return;
+        };
+        if let Some(log) = log.lock().await.as_mut() {
+            for record in records {
+                let line = format!("{} {}\n", record.timestamp, record.message);
+                // Whoever reads it reads to the end, whatever becomes of the file.
+                let _ = log.write_all(line.as_bytes()).await;
+            }
+        }
     }
 
     /// Calls a method; the death of the process ends the call at once.
@@ -242,7 +334,7 @@ impl StepServer {
         Trouble::Call { who, error }
     }
 
-    /// Waits for the end of the process and says how it came.
+    /// Waits for the end of the process, or of the connection to it, and says how it came.
     pub async fn gone(&self) -> Trouble {
         let exit = self.exited().await;
         let who = self.who();
@@ -263,10 +355,18 @@ impl StepServer {
         self.exit.borrow().clone()
     }
 
-    /// Kills the process group and waits until it is reaped.
-    pub async fn kill(&self) -> Exit {
-        self.spawner.signal(self.pid, Signal::SIGKILL);
+    /// Kills the process group and waits until it is reaped. Of what is elsewhere, only the
+    /// connection can be ended.
+    pub async fn kill(&mut self) -> Exit {
+        self.close();
+        self.signal(Signal::SIGKILL);
         self.exited().await
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Host::Runner { pid, spawner } = &self.host {
+            spawner.signal(*pid, signal);
+        }
     }
 
     /// Lets it clean up and end by itself; past the limits, ends it.
@@ -283,11 +383,16 @@ impl StepServer {
                 farewell.complaints.push(trouble.to_string());
             }
         }
-        self.close();
+        if matches!(self.host, Host::Runner { .. }) {
+            self.close();
+        }
         let who = self.who();
         match tokio::time::timeout(limit, self.exited()).await {
             Ok(exit) => {
-                farewell.in_order = exit.how == super::spawn::Ending::Code(0);
+                farewell.in_order = match exit.how {
+                    Ending::Disconnected => farewell.complaints.is_empty(),
+                    how => how == Ending::Code(0),
+                };
                 if !farewell.in_order && farewell.complaints.is_empty() {
                     let how = exit.how;
                     farewell
@@ -313,14 +418,14 @@ impl StepServer {
     /// Ends the process group: SIGTERM, then, past `limit`, SIGKILL.
     pub async fn end(&mut self, limit: Duration) -> Exit {
         self.close();
-        self.spawner.signal(self.pid, Signal::SIGTERM);
+        self.signal(Signal::SIGTERM);
         match tokio::time::timeout(limit, self.exited()).await {
             Ok(exit) => exit,
             Err(_) => self.kill().await,
         }
     }
 
-    /// Closes the connection, and with it the process's standard input.
+    /// Closes the connection, and with it the standard input of a process.
     fn close(&mut self) {
         if let Some(client) = self.client.take() {
             self.oddities = client.oddities();
@@ -338,6 +443,9 @@ impl StepServer {
     /// The last lines of its standard error.
     pub async fn tail(&mut self) -> Vec<String> {
         if self.exit().is_some() {
+            if let Host::Elsewhere { records, .. } = &self.host {
+                *records.lock().await = None;
+            }
             self.stderr.finish(AT_ONCE).await;
             if let Some(epitaph) = self.epitaph.take() {
                 // It has nothing to wait for any more.
@@ -354,12 +462,18 @@ async fn end_of(mut exit: watch::Receiver<Option<Exit>>) -> Exit {
     ended.clone().expect("waited for it to be set")
 }
 
-async fn tell_end(exit: watch::Receiver<Option<Exit>>, transcript: Part) {
-    transcript.exited(&end_of(exit).await);
+/// Has the end told once it comes.
+fn tell_end(
+    transcript: &Option<Part>,
+    exit: &watch::Receiver<Option<Exit>>,
+) -> Option<JoinHandle<()>> {
+    let exit = exit.clone();
+    let telling = |part: Part| tokio::spawn(async move { part.exited(&end_of(exit).await) });
+    transcript.clone().map(telling)
 }
 
 impl Drop for StepServer {
     fn drop(&mut self) {
-        self.spawner.signal(self.pid, Signal::SIGKILL);
+        self.signal(Signal::SIGKILL);
     }
 }

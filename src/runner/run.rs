@@ -13,6 +13,7 @@ use super::filter::Filter;
 use super::header::{Header, Invocation, describe};
 use super::leftover::{LOCKS, SHARED_MEMORY};
 use super::outcome::{Evidence, Outcome, Verdict, decide};
+use super::outside;
 use super::plan::{Execution, plan};
 use super::preflight::{self, Catalogues, Judgement};
 use super::sandbox::Sandbox;
@@ -32,7 +33,9 @@ pub async fn run(
         .shuffle
         .map(|seed| seed.unwrap_or_else(schedule::new_seed));
     let jobs = schedule::jobs(manner.jobs, &work.config);
-    let schedule = schedule(&work.executions, manner.repeat, seed, jobs);
+    // All that one outside step server plays is played in one process, which some scenarios look at.
+    let is_outside = |execution: &Execution| outside::takes_part(execution, &work.config.platforms);
+    let schedule = schedule(&work.executions, manner.repeat, seed, jobs).with_alone(is_outside);
     let mut header = Header::new(invocation, &work.config, &schedule.in_order());
     header.jobs = jobs.min(schedule.together.len()).max(1);
     (header.repeat, header.seed) = (manner.repeat, seed);
@@ -116,7 +119,8 @@ pub(super) struct Arena<'a> {
 impl Arena<'_> {
     /// Runs an execution, unless the preflight or the user is against it.
     pub async fn play(&self, number: usize, execution: &Execution, logs: &Path) -> Ended {
-        match preflight::judge(execution, self.catalogues) {
+        let platforms = &self.stage.config.platforms;
+        match preflight::judge(execution, self.catalogues, platforms) {
             _ if self.stage.interrupt.is_cancelled() => {
                 not_run(Fault::new(Outcome::Interrupted, "not run"))
             }
@@ -128,7 +132,7 @@ impl Arena<'_> {
                     execution,
                     sure: &sure,
                     folder: logs,
-                    sandboxed: self.sandboxed,
+                    sandboxed: self.sandboxed && !outside::takes_part(execution, platforms),
                 };
                 execute(self.stage, &task).await
             }

@@ -3,7 +3,7 @@
 use super::route::{Deed, Destination, ProcessName, RoutedScenario, RoutedStep};
 
 /// The tag of scenarios that make no sense in one process.
-const SEPARATE_PROCESSES: &str = "separate-processes";
+pub const SEPARATE_PROCESSES: &str = "separate-processes";
 
 /// The same scenario with one process for all roles. What the runner does itself stays with it.
 pub fn together(scenario: RoutedScenario) -> RoutedScenario {

@@ -80,6 +80,19 @@ impl<'a> Schedule<'a> {
         turns
     }
 
+    /// Has executions run alone too that could not stand others beside them.
+    pub fn with_alone(self, could_not: impl Fn(&Execution) -> bool) -> Schedule<'a> {
+        let Schedule {
+            together,
+            mut alone,
+        } = self;
+        let (apart, together) = together
+            .into_iter()
+            .partition(|turn| could_not(turn.execution));
+        alone.extend::<Vec<_>>(apart);
+        Schedule { together, alone }
+    }
+
     /// Lets everybody have their turn, `jobs` of those that run side by side at a time.
     pub async fn carry_out<R>(&self, jobs: usize, play: impl AsyncFn(&Turn<'a>) -> R) -> Vec<R> {
         let together = stream::iter(&self.together).map(|turn| play(turn));
@@ -174,6 +187,18 @@ mod tests {
         let single = schedule(&executions, 1, None, 1);
         assert!(single.together.is_empty());
         assert_eq!(words(&single.alone)[..2], ["3.1 a #1", "3.1 b #1"]);
+    }
+
+    #[test]
+    fn others_can_be_made_to_run_alone_too() {
+        let executions = executions();
+        let is_on_b = |execution: &Execution| execution.platforms == ["b"];
+        let schedule = schedule(&executions, 1, None, 2).with_alone(is_on_b);
+        assert_eq!(words(&schedule.together), ["3.2 a #1", "3.3 a #1"]);
+        assert_eq!(
+            words(&schedule.alone),
+            ["3.1 a #1", "3.1 b #1", "3.2 b #1", "3.3 b #1"]
+        );
     }
 
     #[test]

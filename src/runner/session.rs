@@ -288,7 +288,7 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
     }
     let mut outcomes = Vec::new();
     for execution in &work.executions {
-        match preflight::judge(execution, &catalogues) {
+        match preflight::judge(execution, &catalogues, &work.config.platforms) {
             Judgement::Run(sure) => {
                 let unsure = sure.iter().filter(|sure| !**sure).count();
                 let note = match unsure {

@@ -34,7 +34,7 @@ pub struct Exit {
     pub left_behind: usize,
 }
 
-/// An exit code or a signal.
+/// An exit code or a signal, where there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// It ended itself with this code.
@@ -43,6 +43,8 @@ pub enum Ending {
     Signal(Signal),
     /// Somebody else reaped it.
     Unknown,
+    /// It was not started here, and all that is seen is the end of the connection.
+    Disconnected,
 }
 
 impl std::fmt::Display for Ending {
@@ -51,6 +53,7 @@ impl std::fmt::Display for Ending {
             Ending::Code(code) => write!(f, "exited with code {code}"),
             Ending::Signal(signal) => write!(f, "was killed by {signal}"),
             Ending::Unknown => f.write_str("ended"),
+            Ending::Disconnected => f.write_str("ended the connection"),
         }
     }
 }

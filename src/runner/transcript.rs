@@ -98,7 +98,7 @@ pub struct Part {
 
 impl Part {
     /// Its program was started.
-    pub fn started(&self, name: &str, role: &str, platform: &str, pid: i32, log: &Path) {
+    pub fn started(&self, name: &str, role: &str, platform: &str, pid: Option<i32>, log: &Path) {
         let writing = self.transcript.lock();
         let process = ProcessInfo {
             number: self.process,

@@ -4,7 +4,37 @@ use std::fs;
 use std::io;
 use std::process::Command;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use nix::sys::signal::{Signal, raise};
+
+use super::failure::{Failure, StepOutcome};
+use crate::rpc::message::SKIPPED;
+
+/// Why this process does not die where it is asked to.
+pub const SHARED: &str = "this step server's process serves other connections as well";
+
+/// Whether the death of this process would be that of others.
+static IS_SHARED: AtomicBool = AtomicBool::new(false);
+
+/// Says that this process must not die: others depend on it.
+pub fn forbid() {
+    IS_SHARED.store(true, Ordering::Relaxed);
+}
+
+/// Checks that this process may [`die`].
+///
+/// # Errors
+///
+/// The failure of a step that cannot be carried out here.
+pub fn expect_allowed() -> StepOutcome {
+    match IS_SHARED.load(Ordering::Relaxed) {
+        true => Err(Failure::new(format!(
+            "{SKIPPED}nobody can die here, because {SHARED}"
+        ))),
+        false => Ok(()),
+    }
+}
 
 /// Dies by `SIGKILL`: nothing is released, and nobody is told.
 pub fn die() -> ! {

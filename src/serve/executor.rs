@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, MutexGuard, watch};
+use tracing::Span;
 
 use super::failure::Failure;
 use super::logs::Logs;
@@ -51,9 +52,9 @@ impl Executor {
         }
     }
 
-    /// What the scenario's steps hold, by name.
-    pub fn registry(&self) -> &Arc<Registry> {
-        &self.registry
+    /// What its records are part of.
+    pub fn span(&self) -> Span {
+        self.logs.span()
     }
 
     /// Begins a scenario; nothing of an earlier one is left.
@@ -93,9 +94,11 @@ impl Executor {
         stage.overdue = None;
         let mut complaints = Vec::new();
         if let Some(worker) = stage.worker.take() {
-            match worker.end(RELEASE_PATIENCE).await {
-                Some(found) => complaints = found,
-                None => stage.abandoned = true,
+            // Stays set if nobody waits for this any more.
+            let abandoned = std::mem::replace(&mut stage.abandoned, true);
+            if let Some(found) = worker.end(RELEASE_PATIENCE).await {
+                complaints = found;
+                stage.abandoned = abandoned;
             }
         }
         self.release_by_name();

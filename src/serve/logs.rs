@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Span, Subscriber};
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::rpc::message::LogEntry;
@@ -21,9 +23,13 @@ const CAPACITY: usize = 2_000;
 /// How long the message of a record may be, in characters: what an orchestrator sends is in it.
 const LONGEST: usize = 16 * 1024;
 
-/// The records since the previous answer.
-#[derive(Debug, Clone, Default)]
-pub struct Logs(Arc<Mutex<Collected>>);
+/// The records since the previous answer: those of the whole process, or those of one connection,
+/// which are then those of a span.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    collected: Arc<Mutex<Collected>>,
+    span: Span,
+}
 
 #[derive(Debug, Default)]
 struct Collected {
@@ -31,32 +37,75 @@ struct Collected {
     dropped: usize,
 }
 
+impl Default for Logs {
+    fn default() -> Self {
+        Logs {
+            collected: Arc::default(),
+            span: Span::none(),
+        }
+    }
+}
+
 impl Logs {
+    /// The records of one connection, apart from those of all others.
+    pub fn of_connection(number: u64) -> Logs {
+        // As an error, so that every level lets it pass at which there are records at all.
+        let span = tracing::error_span!("connection", number);
+        let collected = Arc::default();
+        span.with_subscriber(|(id, dispatch)| {
+            let registry = dispatch.downcast_ref::<Registry>();
+            if let Some(span) = registry.and_then(|registry| registry.span(id)) {
+                let apart = Apart(Arc::clone(&collected));
+                span.extensions_mut().insert(apart);
+            }
+        });
+        Logs { collected, span }
+    }
+
+    /// The span that they are the records of, disabled if they are those of the whole process.
+    pub fn span(&self) -> Span {
+        self.span.clone()
+    }
+
     /// Takes the records out.
     pub fn take(&self) -> Vec<LogEntry> {
-        let collected = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let collected = std::mem::take(&mut *lock(&self.collected));
         let lost = (collected.dropped > 0).then(|| {
             let message = format!("{} earlier records were dropped", collected.dropped);
             entry(Level::WARN, message)
         });
         lost.into_iter().chain(collected.entries).collect()
     }
+}
 
-    fn push(&self, entry: LogEntry) {
-        let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if collected.entries.len() == CAPACITY {
-            collected.entries.pop_front();
-            collected.dropped += 1;
+impl Collected {
+    fn push(&mut self, entry: LogEntry) {
+        if self.entries.len() == CAPACITY {
+            self.entries.pop_front();
+            self.dropped += 1;
         }
-        collected.entries.push_back(entry);
+        self.entries.push_back(entry);
     }
 }
 
-impl<S: Subscriber> Layer<S> for Logs {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+fn lock(collected: &Mutex<Collected>) -> MutexGuard<'_, Collected> {
+    collected.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the records of a span are collected that does not leave them to the whole process.
+struct Apart(Arc<Mutex<Collected>>);
+
+impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Logs {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut message = Message::default();
         event.record(&mut message);
-        self.push(entry(*event.metadata().level(), message.text()));
+        let entry = entry(*event.metadata().level(), message.text());
+        let mut spans = context.event_scope(event).into_iter().flatten();
+        let apart = spans.find_map(|span| {
+            let extensions = span.extensions();
+            extensions.get::<Apart>().map(|apart| Arc::clone(&apart.0))
+        });
+        lock(apart.as_ref().unwrap_or(&self.collected)).push(entry);
     }
 }
 
@@ -184,6 +233,28 @@ mod tests {
         assert_eq!(entries[0].message, "wrote 7 size=3 name=\"x\"");
         assert_eq!((entries[0].level, entries[1].level), (2, 4));
         assert_eq!(logs.take(), []);
+    }
+
+    #[test]
+    fn connections_keep_their_records_apart() {
+        let logs = Logs::default();
+        let subscriber = tracing_subscriber::registry().with(logs.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            let (one, two) = (Logs::of_connection(1), Logs::of_connection(2));
+            tracing::info!("of nobody");
+            one.span().in_scope(|| {
+                tracing::info!("of one");
+                tracing::info_span!("inner").in_scope(|| tracing::info!("of one, deeper"));
+                two.span().in_scope(|| tracing::info!("of two"));
+            });
+            let messages = |logs: &Logs| -> Vec<String> {
+                let entries = logs.take().into_iter();
+                entries.map(|entry| entry.message).collect()
+            };
+            assert_eq!(messages(&one), ["of one", "of one, deeper"]);
+            assert_eq!(messages(&two), ["of two"]);
+            assert_eq!(messages(&logs), ["of nobody"]);
+        });
     }
 
     #[test]

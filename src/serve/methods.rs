@@ -10,30 +10,54 @@ use jsonrpsee::types::{
 use jsonrpsee::{Methods, RpcModule};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tracing::Instrument;
 
+use super::death;
 use super::definitions;
 use super::executor::Executor;
 use crate::rpc::message::{self, DiscoverResult, ExecuteStepParams, StepResult, method};
 
-/// The methods after whose answer a step server ends.
+/// The methods after whose answer a step server ends that serves one orchestrator.
 pub const LAST_METHODS: [&str; 2] = [method::SHUTDOWN, method::CRASH];
 
-/// The methods of a step server.
+/// The code of an error that says that this step server does not do such a thing; one of those that
+/// JSON-RPC leaves to servers.
+const REFUSED: i32 = -32000;
+
+/// The methods of a step server whose process serves one orchestrator.
 ///
 /// `shutdown` and `crash` only answer here: what follows is up to whoever gives the answer.
-pub fn methods(executor: Arc<Executor>) -> Methods {
-    register(RpcModule::from_arc(executor)).expect("every method has a name of its own")
+pub fn of_process(executor: Arc<Executor>) -> Methods {
+    let mut module = RpcModule::from_arc(executor);
+    register(&mut module)
+        .and_then(|()| register_last(&mut module))
+        .expect(DISTINCT);
+    module.into()
 }
 
-fn register(
-    mut module: RpcModule<Executor>,
-) -> Result<Methods, jsonrpsee::core::RegisterMethodError> {
+/// The methods of a step server whose process serves others as well: `shutdown` releases everything
+/// and calls `close`, `crash` is refused.
+pub fn of_connection(executor: Arc<Executor>, close: impl Fn() + Send + Sync + 'static) -> Methods {
+    let mut module = RpcModule::from_arc(executor);
+    register(&mut module)
+        .and_then(|()| register_last_of_connection(&mut module, Arc::new(close)))
+        .expect(DISTINCT);
+    module.into()
+}
+
+const DISTINCT: &str = "every method has a name of its own";
+
+type Registered = Result<(), jsonrpsee::core::RegisterMethodError>;
+
+fn register(module: &mut RpcModule<Executor>) -> Registered {
     module.register_method::<RpcResult<bool>, _>(method::HEALTH, |params, _, _| {
         no_params(&params)?;
         Ok(true)
     })?;
     module.register_async_method(method::INITIALIZE, |params, executor, _| async move {
-        executor.initialize(read_params(&params)?).await;
+        let params = read_params(&params)?;
+        let span = executor.span();
+        executor.initialize(params).instrument(span).await;
         RpcResult::Ok(true)
     })?;
     module.register_method::<RpcResult<DiscoverResult>, _>(method::DISCOVER, |params, _, _| {
@@ -44,22 +68,52 @@ fn register(
     })?;
     module.register_async_method(method::EXECUTE_STEP, |params, executor, _| async move {
         let params: ExecuteStepParams = read_params(&params)?;
-        RpcResult::<StepResult>::Ok(executor.execute(params).await)
+        let span = executor.span();
+        RpcResult::<StepResult>::Ok(executor.execute(params).instrument(span).await)
     })?;
     module.register_async_method(method::CLEANUP, |params, executor, _| async move {
         no_params(&params)?;
-        match executor.cleanup().await {
-            Ok(()) => RpcResult::Ok(Value::Null),
-            Err(why) => Err(not_in_order(why)),
-        }
+        cleanup(&executor).await
     })?;
+    Ok(())
+}
+
+async fn cleanup(executor: &Executor) -> RpcResult<Value> {
+    let released = executor.cleanup().instrument(executor.span()).await;
+    released.map(|()| Value::Null).map_err(not_in_order)
+}
+
+fn register_last(module: &mut RpcModule<Executor>) -> Registered {
     for name in LAST_METHODS {
         module.register_method::<RpcResult<Value>, _>(name, |params, _, _| {
             no_params(&params)?;
             Ok(Value::Null)
         })?;
     }
-    Ok(module.into())
+    Ok(())
+}
+
+fn register_last_of_connection(
+    module: &mut RpcModule<Executor>,
+    close: Arc<impl Fn() + Send + Sync + 'static>,
+) -> Registered {
+    module.register_async_method(method::SHUTDOWN, move |params, executor, _| {
+        let close = Arc::clone(&close);
+        async move {
+            no_params(&params)?;
+            // What is not in order is in the log.
+            let _ = cleanup(&executor).await;
+            // The requests that are being answered, this one among them, still are.
+            close();
+            RpcResult::Ok(Value::Null)
+        }
+    })?;
+    module.register_method::<RpcResult<Value>, _>(method::CRASH, |params, _, _| {
+        no_params(&params)?;
+        let why = format!("it does not crash, because {}", death::SHARED);
+        Err(ErrorObjectOwned::owned(REFUSED, why, None::<()>))
+    })?;
+    Ok(())
 }
 
 fn read_params<T: DeserializeOwned>(params: &Params<'_>) -> RpcResult<T> {
@@ -95,7 +149,7 @@ mod tests {
 
     fn call(name: &str, params: &str) -> Value {
         let executor = Executor::new(Duration::from_secs(30), Logs::default());
-        let methods = methods(Arc::new(executor));
+        let methods = of_process(Arc::new(executor));
         let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{name}"{params}}}"#);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

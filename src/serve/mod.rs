@@ -1,10 +1,11 @@
 //! The step server: one process per role of a scenario, told over JSON-RPC which steps to execute.
 //!
 //! [`session`] is the life of the process: frames on its standard streams, answered by the
-//! [`methods`] of the contract. A step goes to the [`executor`], which gives it its turn and its
-//! time limit, and from there to the [`worker`], the thread with the scenario's [`world`], where
-//! [`definitions`] finds the function that carries it out. The functions are in `steps`, one file a
-//! feature file. Why one of them did not do what its text says is a [`failure`].
+//! [`methods`] of the contract, until its [`ending`]. Instead it can be [`listening`], and answer many
+//! connections, each as if it were a process. A step goes to the [`executor`], which gives it its turn
+//! and its time limit, and from there to the [`worker`], the thread with the scenario's [`world`],
+//! where [`definitions`] finds the function that carries it out. The functions are in `steps`, one
+//! file a feature file. Why one of them did not do what its text says is a [`failure`].
 //!
 //! What they hold is [`held`] by the role and the name that their texts say, and noted in the
 //! [`registry`] under the [`naming`] of the run. What a step attempts and a later one judges is kept
@@ -31,6 +32,7 @@ pub mod benchmark;
 pub mod channels;
 mod death;
 pub mod definitions;
+pub mod ending;
 pub mod ends;
 pub mod errand;
 pub mod executor;
@@ -38,6 +40,7 @@ pub mod failure;
 pub mod faults;
 pub mod findings;
 pub mod held;
+pub mod listening;
 pub mod logs;
 pub mod methods;
 pub mod naming;

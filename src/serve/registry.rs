@@ -3,12 +3,12 @@
 //! A World whose step hangs cannot be asked to let go. What it holds is noted here before it is
 //! made, so that another thread can release it: the name is all that takes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::outside::files::BufferFiles;
 use crate::BufferName;
@@ -17,7 +17,15 @@ use crate::BufferName;
 const WRITER_PID: u64 = 0x50;
 const READER_PID: u64 = 0x58;
 
-/// The ends of buffers that this process may hold.
+/// What is noted in all registries of this process, and in how many. That this process holds
+/// something is all that the segment says of it, and not for which of its scenarios.
+static NOTED: Mutex<BTreeMap<Held, usize>> = Mutex::new(BTreeMap::new());
+
+fn lock_noted() -> MutexGuard<'static, BTreeMap<Held, usize>> {
+    NOTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The ends of buffers that one scenario may hold in this process.
 #[derive(Debug, Default)]
 pub struct Registry(Mutex<BTreeSet<Held>>);
 
@@ -39,32 +47,60 @@ impl Registry {
     }
 
     fn note(&self, held: Held) {
-        self.held().insert(held);
+        if self.held().insert(held.clone()) {
+            *lock_noted().entry(held).or_default() += 1;
+        }
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, BTreeSet<Held>> {
+    fn held(&self) -> MutexGuard<'_, BTreeSet<Held>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets everything: nobody is left who could still make what was noted.
     pub fn forget(&self) {
-        self.held().clear();
+        let forgotten = std::mem::take(&mut *self.held());
+        let mut noted = lock_noted();
+        for held in forgotten {
+            match noted.get_mut(&held) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(noted.remove(&held)),
+            }
+        }
     }
 
     /// Releases what this process still holds of what was noted, and says what that was. Buffers
-    /// that were released in good order, or that another process has taken over, are left alone.
+    /// that were released in good order, or that another process has taken over, are left alone,
+    /// and so are those that another scenario of this process may hold.
     ///
     /// The notes stay: a World that hangs may go on and make what it was about to make.
     pub fn release(&self) -> Vec<String> {
-        let noted = self.held().clone();
-        noted
-            .iter()
-            .filter_map(|held| match release(held) {
-                Ok(true) => Some(held.to_string()),
-                Ok(false) => None,
-                Err(error) => Some(format!("{held}, which cannot be released: {error}")),
-            })
-            .collect()
+        let own = self.held().clone();
+        let noted = lock_noted();
+        let is_shared = |held: &&Held| noted.get(held).is_some_and(|count| *count > 1);
+        let alone = own.iter().filter(|held| !is_shared(held));
+        alone.filter_map(release_and_tell).collect()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+/// Releases what this process still holds, for any scenario: it is about to end.
+pub fn release_all() {
+    for held in lock_noted().keys() {
+        release_and_tell(held);
+    }
+}
+
+/// What it was, if this process held it until now.
+fn release_and_tell(held: &Held) -> Option<String> {
+    match release(held) {
+        Ok(true) => Some(held.to_string()),
+        Ok(false) => None,
+        Err(error) => Some(format!("{held}, which cannot be released: {error}")),
     }
 }
 
@@ -186,6 +222,20 @@ mod tests {
         registry.forget();
         assert_eq!(registry.release(), [""; 0]);
         assert_eq!(made_later.files(), 4);
+    }
+
+    #[test]
+    fn what_another_scenario_of_the_process_may_hold_is_left_to_it() {
+        let fake = Fake::new("shared", own_pid(), own_pid());
+        let (one, two) = (Registry::default(), Registry::default());
+        one.note_reader(&fake.0);
+        two.note_reader(&fake.0);
+        one.note_writer(&fake.0);
+        assert_eq!(one.release(), [format!("the writer of '{}'", fake.0)]);
+        assert_eq!(fake.files(), 4);
+        drop(one);
+        assert_eq!(two.release(), [format!("the reader of '{}'", fake.0)]);
+        assert_eq!(fake.files(), 0);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::registry::Registry;
 use super::world::World;
 use crate::rpc::message::{ExecuteStepParams, SKIPPED, StringMap};
 use crate::rpc::server::panic_message;
+use crate::span::in_current_span;
 
 /// What became of a step.
 #[derive(Debug)]
@@ -58,11 +59,11 @@ impl Worker {
             .build()?;
         std::thread::Builder::new()
             .name("world".into())
-            .spawn(move || {
+            .spawn(in_current_span(move || {
                 let complaints = work(World::for_run(run, registry), &runtime, &waiting);
                 // Nobody waits any more for a World that was let go of.
                 let _ = tell_end.send(complaints);
-            })?;
+            }))?;
         Ok(Worker { jobs, ended })
     }
 

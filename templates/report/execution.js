@@ -2,12 +2,15 @@
 
 const indexOfProcess = (execution, number) => (execution.processes ?? []).findIndex((one) => one.number === number);
 
+/** The process id in words; one at a url has none here. */
+const pid = (process) => (process.pid == null ? "" : `, pid ${process.pid}`);
+
 /** A process in words, in the colour of its lane. */
 function who(execution, number) {
   const at = indexOfProcess(execution, number);
   const process = (execution.processes ?? [])[at];
   if (!process) return make("span", {}, `process ${number}`);
-  const title = `${process.name} on ${process.platform}, pid ${process.pid}`;
+  const title = `${process.name} on ${process.platform}${pid(process)}`;
   return make("span", { class: `who lane-${at % 6}`, title }, process.name);
 }
 
@@ -104,7 +107,7 @@ function timeline(execution, scenario) {
 
 function processList(execution) {
   const items = (execution.processes ?? []).map((process) => make("li", {},
-    who(execution, process.number), ` ${process.platform}, pid ${process.pid}`,
+    who(execution, process.number), ` ${process.platform}${pid(process)}`,
     process.ready != null ? `, ready after ${duration(process.ready - process.at)}` : ", never ready",
     process.how ? `, ${process.how}` : ", end not known",
     process.left_behind ? `, left ${count(process.left_behind, "process", "processes")} behind` : null));

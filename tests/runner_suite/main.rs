@@ -7,8 +7,11 @@ mod command_line;
 mod event_logs;
 mod interrupts;
 mod limits;
+#[path = "../serve_support/listener.rs"]
+mod listener;
 mod lying;
 mod mutate;
+mod outside;
 mod page;
 mod project;
 mod reports;

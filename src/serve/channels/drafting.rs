@@ -10,6 +10,7 @@ use crate::duplex::{DuplexClient, RequestLoan};
 use crate::serve::allocations::{are_counted, counted};
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::pattern;
+use crate::span::in_current_span;
 
 /// Memory for a request, borrowed and not yet committed. Dropped, nothing is sent and the client
 /// has left.
@@ -94,7 +95,9 @@ impl Draft {
         let (reply, replies) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("draft".into())
-            .spawn(move || lend(client, size, &waiting, &reply))?;
+            .spawn(in_current_span(move || {
+                lend(client, size, &waiting, &reply)
+            }))?;
         let draft = Draft {
             orders: Some(orders),
             replies,

@@ -10,6 +10,7 @@ use super::writing::WRITE_TIMEOUT;
 use crate::Error;
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::pattern;
+use crate::span::in_current_span;
 
 /// How often a write in the background looks whether it is to stop.
 const STOP_TICK: Duration = Duration::from_millis(100);
@@ -136,7 +137,7 @@ impl Background {
         };
         let thread = std::thread::Builder::new()
             .name("background-writer".into())
-            .spawn(move || scribe.carry_out(job))?;
+            .spawn(in_current_span(move || scribe.carry_out(job)))?;
         Ok(Background {
             is_endless,
             stop,

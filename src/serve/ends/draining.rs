@@ -10,6 +10,7 @@ use super::{Frame, Reader};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::segment::{Field, RawSegment};
 use crate::serve::pattern::{self, Stock};
+use crate::span::in_current_span;
 use crate::{BufferName, Error};
 
 /// How long one wait for a frame takes before a look whether the reading is to stop.
@@ -46,7 +47,7 @@ impl Draining {
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("background-reader".into())
-            .spawn(move || {
+            .spawn(in_current_span(move || {
                 let drained = reading
                     .reader()
                     .and_then(|reader| drain(reader, pause, &stopped));
@@ -54,7 +55,7 @@ impl Draining {
                     tracing::error!("reading in the background: {failure}");
                 }
                 drained
-            })?;
+            }))?;
         Ok(Draining {
             buffer,
             stop,

@@ -10,6 +10,7 @@ use super::{Loan, Writer};
 use crate::Error;
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::pattern;
+use crate::span::in_current_span;
 
 /// Memory for one frame, lent and not yet committed. Dropped, nothing is sent and the writer is
 /// closed.
@@ -42,7 +43,9 @@ impl OpenLoan {
         let (reply, replies) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("loan".into())
-            .spawn(move || lend(writer, size, &waiting, &reply))?;
+            .spawn(in_current_span(move || {
+                lend(writer, size, &waiting, &reply)
+            }))?;
         let loan = OpenLoan {
             orders: Some(orders),
             replies,

@@ -11,6 +11,7 @@ use crate::channel::Interrupt;
 use crate::serve::death::is_alive;
 use crate::serve::failure::Failure;
 use crate::serve::outside::segment::{Field, RawSegment};
+use crate::span::in_current_span;
 
 /// How often the writer's process is looked at.
 const LOOK: Duration = Duration::from_millis(2);
@@ -69,14 +70,14 @@ impl WaitingRead {
             .spawn(move || death_of(writer, &watched))?;
         let read = std::thread::Builder::new()
             .name("waiting-reader".into())
-            .spawn(move || {
+            .spawn(in_current_span(move || {
                 let result = reader.read(timeout);
                 EndedRead {
                     reader,
                     result,
                     ended: Instant::now(),
                 }
-            })?;
+            }))?;
         let waiting = WaitingRead {
             begun,
             interrupt,

@@ -18,6 +18,7 @@ use crate::serve::world::World;
 )]
 fn starts_crashing_handler(world: &mut World, role: String, milliseconds: u64) -> StepOutcome {
     let delay = Duration::from_millis(milliseconds);
+    death::expect_allowed()?;
     world.servers.find(&role, None)?.start(Task::Crash, delay)
 }
 
@@ -70,6 +71,7 @@ fn sends_request_of_default_size(world: &mut World, role: String) -> StepOutcome
     regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?simulates crash after '(\d+)' seconds?$"
 )]
 fn simulates_crash_after(world: &mut World, role: String, seconds: u64) -> StepOutcome {
+    death::expect_allowed()?;
     world.clients.find(&role, None)?;
     std::thread::sleep(Duration::from_secs(seconds));
     death::die()

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crate::serve::failure::Failure;
+use crate::span::in_current_span;
 
 /// Tells work in the background that nobody waits for it any more.
 #[derive(Debug, Clone, Default)]
@@ -43,13 +44,13 @@ impl<T: Send + 'static> Task<T> {
         let asked = stop.clone();
         let thread = std::thread::Builder::new()
             .name(name.into())
-            .spawn(move || {
+            .spawn(in_current_span(move || {
                 let result = work(&asked);
                 if let Err(failure) = &result {
                     tracing::error!("in the background: {failure}");
                 }
                 result
-            })?;
+            }))?;
         Ok(Task {
             name: name.to_owned(),
             stop,

@@ -144,7 +144,7 @@ struct Process<'a> {
     number: usize,
     name: &'a str,
     platform: &'a str,
-    pid: i32,
+    pid: Option<i32>,
     log: &'a Path,
     at: i64,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,32 @@
+//! The step server's contract, on the real binary.
+
+#![allow(clippy::unwrap_used)]
+
+mod command_line;
+mod ending;
+mod executing;
+mod frames;
+#[path = "../serve_support/listener.rs"]
+mod listener;
+mod messages;
+#[path = "../serve_support/mod.rs"]
+mod serve_support;
+mod websocket;
+
+use serve_support::{StepServer, step_params};
+
+const CREATE: &str =
+    "the 'reader' process creates buffer 'rpc' with metadata size '64' and payload size '10240'";
+const CONNECT: &str = "the 'writer' process connects to buffer 'rpc'";
+const HANG: &str = "the 'reader' process reads frames with '3600000' ms delay between each read";
+
+/// Makes a step server hang in a step, holding a reader and a writer; the step's id.
+fn hang(server: &mut StepServer) -> u64 {
+    server.pass("Given", CREATE);
+    server.pass("When", CONNECT);
+    server.pass(
+        "When",
+        "the 'writer' process writes frame with sequence '1'",
+    );
+    server.request("executeStep", step_params("When", HANG))
+}
