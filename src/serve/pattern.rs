@@ -12,8 +12,11 @@ pub const DEFAULT_FRAME_SIZE: usize = 1024;
 /// assert_eq!(zerobuffer::serve::pattern::sequenced(3, 255), [255, 0, 1]);
 /// ```
 pub fn sequenced(size: usize, sequence: u64) -> Vec<u8> {
-    let first = sequence as u8;
-    (0..size).map(|i| first.wrapping_add(i as u8)).collect()
+    let piece = sequenced_piece(sequence);
+    // Frames of 100 MiB are made of it, by builds that are not optimised as well.
+    let mut data = piece.repeat(size.div_ceil(piece.len()));
+    data.truncate(size);
+    data
 }
 
 /// The first 256 bytes of [`sequenced`] data, which repeat themselves.
@@ -65,6 +68,10 @@ pub fn compare(what: &str, expected: &[u8], found: &[u8]) -> StepOutcome {
             found.len()
         )));
     }
+    // As a whole first: of 100 MiB, a build that is not optimised looks at single bytes for seconds.
+    if expected == found {
+        return Ok(());
+    }
     match expected.iter().zip(found).position(|(e, f)| e != f) {
         None => Ok(()),
         Some(offset) => Err(Failure::new(format!(
@@ -87,6 +94,8 @@ mod tests {
         assert_eq!(sequenced(2, 300), [44, 45]);
         assert_eq!(sequenced(258, 0)[255..], [255, 0, 1]);
         assert_eq!(plain(258), sequenced(258, 0));
+        let long = sequenced(1000, 77);
+        assert!((0..1000).all(|i| long[i] == (i + 77) as u8));
         assert_eq!(sequenced_piece(300).repeat(2), sequenced(512, 300));
         for (size, sequence) in [(10, 0), (1, 255), (10, 300)] {
             let stock = Stock::new(10);
