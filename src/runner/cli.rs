@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::outcome::FlakyIs;
 use super::scale;
 
 const RUN_EXAMPLES: &str = "\
@@ -22,6 +23,12 @@ Examples:
   ./test.sh rust 11.3 --long-running 24h
                                  what is scaled to seconds otherwise, for a whole day
   ./test.sh rust --shuffle=7     every scenario, in the order that the seed 7 gives
+  ./test.sh rust 1.7 --until-failure
+                                 again and again, until it fails or you press Ctrl-C
+  ./test.sh all --retries 2 --flaky=fail
+                                 up to three attempts each; red if one needed more than one
+  ./test.sh all --fail-fast --time-limit 10m
+                                 not longer than ten minutes, and not beyond the first failure
   ./test.sh all --junit out.xml --json out.json
                                  everything, with reports for other programs
 
@@ -150,8 +157,11 @@ impl Run {
         if self.manner.no_sandbox {
             options.push_str(" --no-sandbox");
         }
-        if self.manner.repeat > 1 {
-            options.push_str(&format!(" --repeat {}", self.manner.repeat));
+        if self.manner.until_failure {
+            options.push_str(" --until-failure");
+        }
+        if let Some(repeat) = self.manner.repeat.filter(|repeat| *repeat > 1) {
+            options.push_str(&format!(" --repeat {repeat}"));
         }
         options
     }
@@ -165,8 +175,32 @@ pub struct Manner {
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
     /// Run every execution so many times.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = value_parser!(u32).range(1..))]
-    pub repeat: u32,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub repeat: Option<u32>,
+    /// Run everything round by round until one execution is not green, or you press Ctrl-C; with
+    /// --repeat N, N rounds at most.
+    #[arg(long)]
+    pub until_failure: bool,
+    /// Begin no more executions after the first that is not green; those that run go on.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Run an execution again that fails, times out, crashes or leaks, up to N times. One that
+    /// passes then is flaky.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = value_parser!(u32).range(..100))]
+    pub retries: u32,
+    /// Whether flaky executions are a warning, or fail the run.
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        default_value = "warn",
+        requires = "retries"
+    )]
+    pub flaky: FlakyIs,
+    /// End the run after so long (90, 90s, 5m, 24h), set-up included, with what is known then; by
+    /// default what the configuration says.
+    #[arg(long, value_name = "TIME", value_parser = scale::duration)]
+    pub time_limit: Option<Duration>,
     /// Run the executions in a random order; the seed that is printed brings it back.
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
     pub shuffle: Option<Option<u64>>,
@@ -181,6 +215,21 @@ pub struct Manner {
     /// Use the machine's own /dev/shm and lock folder, instead of empty ones for each execution.
     #[arg(long)]
     pub no_sandbox: bool,
+}
+
+impl Manner {
+    /// How many rounds are planned when the run begins.
+    pub fn repeat_at_once(&self) -> u32 {
+        match self.until_failure {
+            true => 1,
+            false => self.repeat.unwrap_or(1),
+        }
+    }
+
+    /// Whether an execution may run more than once, attempts aside.
+    pub fn runs_repeatedly(&self) -> bool {
+        self.until_failure || self.repeat_at_once() > 1
+    }
 }
 
 /// Reports beside that on the terminal; `-` as a file is standard output.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::CutShort;
 use super::header::Header;
 use super::outcome::Outcome;
 use super::tally::Tally;
@@ -59,7 +60,14 @@ pub enum Event {
         /// What it printed last.
         output: String,
     },
-    /// An execution begins.
+    /// Everything is run once more. The first round begins with the run.
+    RoundStarted {
+        /// The how many-th time.
+        round: u32,
+        /// All executions of the round, in the order of their numbers.
+        executions: Vec<ExecutionInfo>,
+    },
+    /// An execution begins, or one more attempt of it.
     ExecutionStarted(ExecutionInfo),
     /// The program of a step server was started.
     ProcessStarted {
@@ -164,6 +172,8 @@ pub enum Event {
         /// what comes with their answers.
         more: PathBuf,
     },
+    /// An execution has failed and is going to be run again.
+    AttemptFinished(Box<ExecutionReport>),
     /// An execution has ended, or did not run.
     ExecutionFinished(Box<ExecutionReport>),
     /// Scenarios are going to be run to see what they notice.
@@ -205,8 +215,8 @@ pub enum Event {
 /// How a run has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Footer {
-    /// Whether the user ended it.
-    pub interrupted: bool,
+    /// Why it is not whole, where that is so.
+    pub cut_short: Option<CutShort>,
     /// How long it took.
     #[serde(with = "seconds")]
     pub took: Duration,
@@ -216,9 +226,8 @@ pub struct Footer {
 
 impl Footer {
     /// Why a report is not of a whole run, where that is so.
-    pub fn shortcoming(&self) -> Option<&'static str> {
-        let words = "interrupted: this report is not of a whole run";
-        self.interrupted.then_some(words)
+    pub fn shortcoming(&self) -> Option<String> {
+        self.cut_short.as_ref().map(CutShort::words)
     }
 }
 
@@ -291,6 +300,8 @@ pub struct ExecutionReport {
     /// What it is.
     #[serde(flatten)]
     pub info: ExecutionInfo,
+    /// The how many-th attempt this was, from 1.
+    pub attempt: u32,
     /// What became of it.
     pub outcome: Outcome,
     /// Why.

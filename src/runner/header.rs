@@ -39,6 +39,10 @@ pub struct Header {
     pub jobs: usize,
     /// How many times each is run.
     pub repeat: u32,
+    /// Whether they are run round by round until one is not green; `repeat` is 1 then.
+    pub until_failure: bool,
+    /// How many more times one is run that failed, at most.
+    pub retries: u32,
     /// What their order comes from, where it is not that of the plan.
     pub seed: Option<u64>,
     /// The scenarios that are run.
@@ -144,6 +148,8 @@ impl Header {
             platforms: platforms.collect(),
             jobs: 1,
             repeat: 1,
+            until_failure: false,
+            retries: 0,
             seed: None,
             scenarios,
             executions: turns

@@ -21,7 +21,7 @@
 //! [`runs`] says where the log of a run is, and for how long.
 //!
 //! [`schedule`] says which executions run side by side, in what order and how often, [`limits`] how
-//! long they may take, and [`scale`] what is made shorter.
+//! long they may take, and [`scale`] what is made shorter. [`halt`] ends a run before its end.
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
 //! [`session`]. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
 //! takes together who noticed ([`tally`], [`survivor`]).
@@ -39,6 +39,7 @@ pub mod exit;
 pub mod fault;
 pub mod feature;
 pub mod filter;
+pub mod halt;
 pub mod header;
 pub mod holder;
 pub mod known;

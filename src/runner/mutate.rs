@@ -23,7 +23,7 @@ use super::preflight;
 use super::route::{Destination, RoutedStep};
 use super::run::{Arena, try_sandbox};
 use super::runs;
-use super::schedule::{jobs, schedule};
+use super::schedule::{Rounds, jobs, schedule};
 use super::survivor::{self, Survivor};
 use super::tally::Tally;
 use super::terminal::warn;
@@ -102,7 +102,7 @@ impl Bench<'_> {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.arena.stage.interrupt.is_cancelled()
+        self.arena.stage.halt.is_ending()
     }
 
     /// The executions that pass unchanged, and the outcomes of the others.
@@ -112,7 +112,7 @@ impl Bench<'_> {
             trials: executions.len(),
             what: "executions as they are".to_owned(),
         });
-        let schedule = schedule(executions, 1, None, self.jobs);
+        let schedule = schedule(executions, &Rounds::once(), None, self.jobs);
         let mut results = schedule
             .carry_out(self.jobs, async |turn| {
                 let execution = turn.execution;
@@ -196,7 +196,7 @@ impl Bench<'_> {
             });
         }
         let executions: Vec<_> = trials.iter().map(|t| t.execution.clone()).collect();
-        let schedule = schedule(&executions, 1, None, self.jobs);
+        let schedule = schedule(&executions, &Rounds::once(), None, self.jobs);
         let mut results = schedule
             .carry_out(self.jobs, async |turn| {
                 let trial = &trials[turn.number];

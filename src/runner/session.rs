@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::cli::{Cli, Command, Reports, Run};
 use super::config::{self, Config};
@@ -13,6 +12,7 @@ use super::event::{Events, Reporter};
 use super::event_log::{self, EventLog};
 use super::execute::Stage;
 use super::exit::{Exit, Refusal};
+use super::halt::{CutShort, Halt};
 use super::header::{Again, Invocation};
 use super::holder;
 use super::leftover;
@@ -232,7 +232,7 @@ fn with_stage(
         config,
         spawner: &Spawner::new().map_err(failed)?,
         events: &Events::new(reporters),
-        interrupt: &CancellationToken::new(),
+        halt: &Halt::default(),
     };
     runtime.map_err(failed)?.block_on(async {
         watch_signals(&stage).map_err(failed)?;
@@ -250,7 +250,7 @@ fn watch_signals(stage: &Stage<'_>) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let (token, spawner) = (stage.interrupt.clone(), stage.spawner.clone());
+    let (halt, spawner) = (stage.halt.clone(), stage.spawner.clone());
     tokio::spawn(async move {
         loop {
             tokio::select! {
@@ -258,13 +258,13 @@ fn watch_signals(stage: &Stage<'_>) -> std::io::Result<()> {
                 _ = terminate.recv() => {}
                 _ = hang_up.recv() => {}
             }
-            if token.is_cancelled() {
+            if halt.is_ending() {
                 spawner.kill_all();
                 let _ = tokio::time::timeout(AT_ONCE, spawner.drained()).await;
                 leftover::remove_all();
                 std::process::exit(Exit::Interrupted as i32);
             }
-            token.cancel();
+            halt.end(CutShort::Interrupted);
             warn("harmony: ending what runs; once more to end at once");
         }
     });
@@ -282,7 +282,7 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
         last = Some(&execution.scenario);
     }
     let (catalogues, leaving) = preflight::ask_all(&work.executions, stage).await;
-    if stage.interrupt.is_cancelled() {
+    if stage.halt.is_ending() {
         preflight::leave(leaving, stage.events).await;
         return Exit::Interrupted;
     }
@@ -310,7 +310,7 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
         }
     }
     preflight::leave(leaving, stage.events).await;
-    Exit::of(&outcomes, stage.interrupt.is_cancelled())
+    Exit::of(&outcomes, stage.halt.why().as_ref())
 }
 
 /// The steps of a scenario and where each one goes.
@@ -347,7 +347,7 @@ fn doctor(cli: &Cli, config: Config, names: &[String]) -> Result<Exit, Refusal> 
             let began = Instant::now();
             let report = tokio::select! {
                 biased;
-                () = stage.interrupt.cancelled() => return Exit::Interrupted,
+                () = stage.halt.ending() => return Exit::Interrupted,
                 report = examine(platform, stage) => report,
             };
             let took = began.elapsed();

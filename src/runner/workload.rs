@@ -27,6 +27,8 @@ pub struct Workload {
     pub known: KnownFailures,
     /// What was asked for.
     pub executions: Vec<Execution>,
+    /// What was asked for without naming a platform that a run may do without, and that is missing.
+    pub unavailable: Vec<Execution>,
 }
 
 impl Workload {
@@ -57,11 +59,16 @@ impl Workload {
             false => route(scenario),
         };
         let scenarios: Vec<_> = scenarios.into_iter().map(|s| Arc::new(routed(s))).collect();
-        let is_there = |p: &&Platform| p.missing().is_none();
-        let available = config.platforms.iter().filter(is_there);
-        let available: Vec<&str> = available.map(|p| p.name.as_str()).collect();
+        // Without the others a run is not what was asked for, and says so.
+        let can_do_without = |p: &&Platform| p.optional && p.missing().is_some();
+        let left_out = config.platforms.iter().filter(can_do_without);
+        let left_out: Vec<&str> = left_out.map(|p| p.name.as_str()).collect();
+        let mut available = platforms.clone();
+        available.retain(|name| !left_out.contains(name));
         refuse_missing(&config, &filter)?;
-        let executions = plan(&scenarios, &filter, &available);
+        let needs_one = |e: &Execution| e.platforms.iter().any(|p| left_out.contains(&p.as_str()));
+        let every = plan(&scenarios, &filter, &platforms);
+        let (unavailable, executions): (Vec<_>, Vec<_>) = every.into_iter().partition(needs_one);
         if executions.is_empty() {
             return Err(Refusal(
                 Exit::Nothing,
@@ -74,6 +81,7 @@ impl Workload {
             scenarios,
             known,
             executions,
+            unavailable,
         })
     }
 }

@@ -45,6 +45,21 @@ impl Folding {
             Event::SetupFinished { platform, took, .. } => {
                 record.setups.push(SetupRecord { platform, at, took });
             }
+            Event::RoundStarted { round, executions } => {
+                let first = record.executions.len();
+                let numbers = executions.iter().enumerate();
+                let places = numbers.map(|(index, info)| (info.number, first + index));
+                self.places.extend(places);
+                record.header.repeat = round;
+                record.header.executions.extend(executions.iter().cloned());
+                record
+                    .executions
+                    .extend(executions.into_iter().map(planned));
+            }
+            Event::AttemptFinished(report) => {
+                let execution = self.execution(report.info.number)?;
+                execution.begin_again(at, *report);
+            }
             Event::ExecutionFinished(report) => {
                 let execution = self.execution(report.info.number)?;
                 execution.report = *report;
@@ -117,6 +132,7 @@ fn planned(info: ExecutionInfo) -> ExecutionRecord {
     ExecutionRecord {
         report: ExecutionReport {
             info,
+            attempt: 1,
             outcome: Outcome::Incomplete,
             reason: Some("the run ended before it began".to_owned()),
             failed_step: None,
@@ -133,6 +149,7 @@ fn planned(info: ExecutionInfo) -> ExecutionRecord {
         attachments: Vec::new(),
         logs: Vec::new(),
         more_logs: None,
+        earlier: Vec::new(),
     }
 }
 
@@ -220,6 +237,17 @@ impl ExecutionRecord {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Puts what is known so far aside, as that of an attempt that failed.
+    fn begin_again(&mut self, at: f64, report: ExecutionReport) {
+        let mut next = planned(report.info.clone());
+        next.report.attempt = report.attempt + 1;
+        next.earlier = std::mem::take(&mut self.earlier);
+        let mut failed = std::mem::replace(self, next);
+        failed.report = report;
+        failed.finished = Some(at);
+        self.earlier.push(failed);
     }
 
     /// Says where an execution stood that has begun and has no end.

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::event::{ExecutionReport, Footer, LogRecord, ProcessInfo, seconds};
 use super::event_log::{self, ReadError};
+use super::halt::CutShort;
 use super::header::Header;
 use super::outcome::Outcome;
 
@@ -58,6 +59,8 @@ pub struct ExecutionRecord {
     /// Where the rest of their records is, relative to the folder of the run, where there may be
     /// more than [`logs`](ExecutionRecord::logs).
     pub more_logs: Option<PathBuf>,
+    /// The attempts that failed before this one, in order.
+    pub earlier: Vec<ExecutionRecord>,
 }
 
 /// A step that began.
@@ -188,13 +191,13 @@ impl Record {
     /// Whether the user ended it.
     pub fn is_interrupted(&self) -> bool {
         let footer = self.footer.as_ref();
-        footer.is_some_and(|footer| footer.interrupted)
+        footer.is_some_and(|footer| footer.cut_short == Some(CutShort::Interrupted))
     }
 
     /// Why it is not the record of a whole run, where that is so.
-    pub fn shortcoming(&self) -> Option<&'static str> {
+    pub fn shortcoming(&self) -> Option<String> {
         match &self.footer {
-            None => Some(INCOMPLETE),
+            None => Some(INCOMPLETE.to_owned()),
             Some(footer) => footer.shortcoming(),
         }
     }

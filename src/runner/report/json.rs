@@ -41,10 +41,11 @@ const LINES: usize = 100;
 /// Makes the report.
 pub fn render(record: &Record) -> String {
     let executions = record.executions.iter();
+    let shortcoming = record.shortcoming();
     let all = Json {
         version: VERSION,
-        complete: record.is_complete() && !record.is_interrupted(),
-        shortcoming: record.shortcoming(),
+        complete: shortcoming.is_none(),
+        shortcoming: shortcoming.as_deref(),
         run: run(&record.header),
         took: record.took(),
         counts: record.counts(),
@@ -83,6 +84,8 @@ struct Run<'a> {
     platforms: &'a [PlatformInfo],
     jobs: usize,
     repeat: u32,
+    until_failure: bool,
+    retries: u32,
     seed: Option<u64>,
 }
 
@@ -102,6 +105,8 @@ struct Execution<'a> {
     logs_left_out: usize,
     /// Where the rest is that is not in the event log either.
     more_logs: Option<&'a Path>,
+    /// The attempts that failed before this one.
+    earlier: Vec<Execution<'a>>,
 }
 
 fn run(header: &Header) -> Run<'_> {
@@ -115,6 +120,8 @@ fn run(header: &Header) -> Run<'_> {
         platforms: &header.platforms,
         jobs: header.jobs,
         repeat: header.repeat,
+        until_failure: header.until_failure,
+        retries: header.retries,
         seed: header.seed,
     }
 }
@@ -132,5 +139,6 @@ fn execution<'a>(record: &'a Record, of: &'a ExecutionRecord) -> Execution<'a> {
         logs: &of.logs[logs_left_out..],
         logs_left_out,
         more_logs: of.more_logs.as_deref(),
+        earlier: of.earlier.iter().map(|e| execution(record, e)).collect(),
     }
 }

@@ -49,7 +49,7 @@ pub fn counted(reports: &[&ExecutionReport]) -> Vec<(Outcome, String)> {
 pub fn style(outcome: Outcome) -> Style {
     match outcome {
         Outcome::Passed => Style::new().green(),
-        Outcome::KnownFailure | Outcome::Unsupported | Outcome::Skipped => Style::new().yellow(),
+        green if green.is_green() => Style::new().yellow(),
         _ => Style::new().red().bold(),
     }
 }

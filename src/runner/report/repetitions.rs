@@ -60,7 +60,7 @@ pub fn grouped<'a>(reports: impl IntoIterator<Item = &'a ExecutionReport>) -> Ve
 fn badness(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Passed => 0,
-        Outcome::Interrupted => 2,
+        outcome if outcome.is_cut_short() => 2,
         outcome if outcome.is_green() => 1,
         _ => 3,
     }

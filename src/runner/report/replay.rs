@@ -31,7 +31,7 @@ pub fn replay(log: &Path, record: &Record, console: &mut Console) -> Result<(), 
             let report = Box::new(execution.report.clone());
             console.on(&Event::ExecutionFinished(report));
         }
-        console.summary(record.shortcoming(), record.took());
+        console.summary(record.shortcoming().as_deref(), record.took());
     }
     Ok(())
 }
