@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use super::outcome::FlakyIs;
 use super::scale;
+use super::shard::Shard;
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -29,6 +30,8 @@ Examples:
                                  up to three attempts each; red if one needed more than one
   ./test.sh all --fail-fast --time-limit 10m
                                  not longer than ten minutes, and not beyond the first failure
+  ./test.sh --rerun-failed       what was not green in the latest run
+  ./test.sh all --shard 2/5      the second of five parts, each on a machine of its own
   ./test.sh all --junit out.xml --json out.json
                                  everything, with reports for other programs
 
@@ -64,6 +67,19 @@ Reports are made of the log that every run writes as it goes, target/harmony/run
 A run that was killed has one as well: its reports say that it is incomplete.
 
 Exit codes: 0 the reports were made, whatever they say; 2 not.";
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  ./test.sh all --shard 1/2            on one machine
+  ./test.sh all --shard 2/2            on another one, at the same commit
+  ./test.sh merge part-1 part-2 -o whole --junit out.xml
+                                       the folders of both runs, copied to one place: one run
+  ./test.sh report whole --json out.json
+
+All runs have to be of the same version of harmony and the same commit, and none may have an execution
+that another one has. Where a shard is missing, or a run was cut short, the merged run is incomplete.
+
+Exit codes: as for `run`; a run that is incomplete is not green.";
 
 /// Runs scenarios on step servers in several languages, in every combination.
 #[derive(Debug, Parser)]
@@ -107,6 +123,9 @@ pub enum Command {
         #[command(flatten)]
         reports: Reports,
     },
+    /// Make one run of several: shards of a plan, or runs that have nothing in common.
+    #[command(after_help = MERGE_EXAMPLES)]
+    Merge(Merge),
     /// Find out whether platforms can be set up and started, and answer.
     Doctor {
         /// Platforms; by default all of them.
@@ -130,6 +149,15 @@ pub struct Run {
     /// What.
     #[command(flatten)]
     pub selection: Selection,
+    /// Run those executions again that were not green in a run: its folder, log or name, or the
+    /// latest one. Nothing else can be asked for then.
+    #[arg(
+        long,
+        value_name = "RUN",
+        num_args = 0..=1,
+        conflicts_with_all = ["arguments", "tags", "name", "features", "same_process", "shard"]
+    )]
+    pub rerun_failed: Option<Option<PathBuf>>,
     /// How.
     #[command(flatten)]
     pub manner: Manner,
@@ -140,12 +168,12 @@ pub struct Run {
 
 impl Run {
     /// The options without which a failure might not come again, each with a space before it.
-    pub fn options_again(&self) -> String {
+    pub fn options_again(&self, selection: &Selection) -> String {
         let mut options = String::new();
-        if self.selection.same_process {
+        if selection.same_process {
             options.push_str(" --same-process");
         }
-        if let Some(folder) = &self.selection.features {
+        if let Some(folder) = &selection.features {
             options.push_str(&format!(" --features {}", folder.display()));
         }
         if let Some(time) = self.manner.long_running {
@@ -165,6 +193,20 @@ impl Run {
         }
         options
     }
+}
+
+/// Which runs are merged, and what is made of them.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// The folders of the runs, their logs, or their names.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The folder of the merged run; by default a new one among those of other runs.
+    #[arg(short, long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// What is made of it.
+    #[command(flatten)]
+    pub reports: Reports,
 }
 
 /// How executions are run.
@@ -188,6 +230,9 @@ pub struct Manner {
     /// passes then is flaky.
     #[arg(long, value_name = "N", default_value = "0", value_parser = value_parser!(u32).range(..100))]
     pub retries: u32,
+    /// Run only part I of N of what is asked for; `merge` makes one run of all parts.
+    #[arg(long, value_name = "I/N", conflicts_with = "until_failure")]
+    pub shard: Option<Shard>,
     /// Whether flaky executions are a warning, or fail the run.
     #[arg(
         long,

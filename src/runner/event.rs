@@ -212,6 +212,29 @@ pub enum Event {
     RunFinished(Footer),
 }
 
+impl Event {
+    /// The number of the execution that it is about.
+    pub fn execution_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Event::ExecutionStarted(info) => Some(&mut info.number),
+            Event::AttemptFinished(report) | Event::ExecutionFinished(report) => {
+                Some(&mut report.info.number)
+            }
+            Event::LogLine(line) => Some(&mut line.execution),
+            Event::ProcessStarted { execution, .. }
+            | Event::ProcessReady { execution, .. }
+            | Event::ProcessExited { execution, .. }
+            | Event::StepStarted { execution, .. }
+            | Event::StepSent { execution, .. }
+            | Event::StepAnswered { execution, .. }
+            | Event::StepFinished { execution, .. }
+            | Event::Attachment { execution, .. }
+            | Event::LogEnded { execution, .. } => Some(execution),
+            _ => None,
+        }
+    }
+}
+
 /// How a run has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Footer {

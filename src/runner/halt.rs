@@ -22,6 +22,11 @@ pub enum CutShort {
     },
     /// Something was not green, and the user wants to know no more then.
     FirstFailure,
+    /// It was merged of runs that are not all, or not whole.
+    Incomplete {
+        /// What is missing.
+        what: Vec<String>,
+    },
 }
 
 impl CutShort {
@@ -34,6 +39,7 @@ impl CutShort {
                 format!("stopped by the limit of {seconds} s for the whole run")
             }
             CutShort::FirstFailure => "stopped by the first failure (--fail-fast)".to_owned(),
+            CutShort::Incomplete { what } => format!("incomplete ({})", what.join("; ")),
         };
         format!("{why}: this report is not of a whole run")
     }
@@ -48,6 +54,7 @@ impl CutShort {
             CutShort::FirstFailure => {
                 "another execution was not green before it began (--fail-fast)".to_owned()
             }
+            CutShort::Incomplete { what } => what.join("; "),
         }
     }
 }

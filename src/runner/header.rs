@@ -10,6 +10,7 @@ use super::machine::{Commit, Machine};
 use super::route::RoutedScenario;
 use super::scenario::Step;
 use super::schedule::Turn;
+use super::shard::{PartOf, Shard};
 
 /// The number of the log's format. It changes with everything that an older reader cannot read.
 pub const FORMAT: u32 = 1;
@@ -45,6 +46,18 @@ pub struct Header {
     pub retries: u32,
     /// What their order comes from, where it is not that of the plan.
     pub seed: Option<u64>,
+    /// Which part of a plan it is, where it is not all of it.
+    pub part_of: Option<PartOf>,
+    /// The run whose executions that were not green are run again, where that is so.
+    pub rerun_of: Option<String>,
+    /// The runs that this one was merged of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<MergedRun>,
+    /// Whether one process plays all roles.
+    pub same_process: bool,
+    /// The folder of the feature files where it is not the configured one, like the paths of
+    /// scenarios.
+    pub features: Option<PathBuf>,
     /// The scenarios that are run.
     pub scenarios: Vec<PlannedScenario>,
     /// All executions, each repetition on its own, in the order of their numbers.
@@ -58,6 +71,21 @@ pub struct Again {
     pub command: String,
     /// The options that matter for it, each with a space before it.
     pub options: String,
+}
+
+/// A run that was merged with others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedRun {
+    /// Its name.
+    pub run: String,
+    /// When it began.
+    pub date: String,
+    /// Its command line.
+    pub command: Vec<String>,
+    /// Where it ran.
+    pub machine: Machine,
+    /// Which shard it was, if one.
+    pub shard: Option<Shard>,
 }
 
 /// A platform of the configuration.
@@ -109,6 +137,10 @@ pub struct Invocation {
     pub again: Again,
     /// What the folder of the configuration has checked out.
     pub commit: Option<Commit>,
+    /// The run whose executions are run again.
+    pub rerun_of: Option<String>,
+    /// What the user should know about what was asked for.
+    pub warnings: Vec<String>,
 }
 
 impl Header {
@@ -119,8 +151,7 @@ impl Header {
         for turn in first_round {
             let scenario = &turn.execution.scenario;
             let id = scenario.scenario.id.to_string();
-            // Executions come scenario by scenario.
-            if scenarios.last().is_none_or(|last| last.id != id) {
+            if !scenarios.iter().any(|known| known.id == id) {
                 scenarios.push(planned(scenario, &config.root));
             }
         }
@@ -133,6 +164,8 @@ impl Header {
             command,
             again,
             commit,
+            rerun_of,
+            warnings: _,
         } = invocation.clone();
         Header {
             format: FORMAT,
@@ -151,6 +184,11 @@ impl Header {
             until_failure: false,
             retries: 0,
             seed: None,
+            part_of: None,
+            rerun_of,
+            merged: Vec::new(),
+            same_process: false,
+            features: None,
             scenarios,
             executions: turns
                 .iter()
@@ -206,6 +244,6 @@ pub fn describe(turn: &Turn<'_>, root: &Path) -> ExecutionInfo {
 }
 
 /// The path relative to `root`, where it is in there.
-fn within(path: &Path, root: &Path) -> PathBuf {
+pub fn within(path: &Path, root: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_owned()
 }

@@ -22,8 +22,11 @@
 //!
 //! [`schedule`] says which executions run side by side, in what order and how often, [`limits`] how
 //! long they may take, and [`scale`] what is made shorter. [`halt`] ends a run before its end.
+//! A plan may be one [`shard`] of a larger one, or what was not green before ([`rerun`]); [`merge`]
+//! makes one run of several.
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
-//! [`session`]. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
+//! [`session`], [`past`] what there is to do with runs that were; [`invocation`] is what all of them
+//! read from the command line. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
 //! takes together who noticed ([`tally`], [`survivor`]).
 
 pub mod cast;
@@ -42,20 +45,24 @@ pub mod filter;
 pub mod halt;
 pub mod header;
 pub mod holder;
+pub mod invocation;
 pub mod known;
 pub mod leftover;
 pub mod limits;
 pub mod machine;
+pub mod merge;
 pub mod mutant;
 pub mod mutate;
 pub mod nearest;
 pub mod outcome;
+pub mod past;
 pub mod plan;
 pub mod platform;
 pub mod preflight;
 pub mod process;
 pub mod record;
 pub mod report;
+pub mod rerun;
 pub mod route;
 pub mod run;
 pub mod runs;
@@ -66,6 +73,7 @@ pub mod scenario;
 pub mod schedule;
 pub mod session;
 pub mod setup;
+pub mod shard;
 pub mod snippet;
 pub mod spawn;
 pub mod stderr;

@@ -42,10 +42,15 @@ pub async fn run(
     header.jobs = jobs.min(schedule.together.len()).max(1);
     (header.repeat, header.seed) = (manner.repeat_at_once(), seed);
     (header.until_failure, header.retries) = (manner.until_failure, manner.retries);
+    (header.part_of, header.same_process) = (work.part_of.clone(), work.same_process);
+    header.features = work.other_features();
     stage.events.emit(Event::RunStarted {
         header: Box::new(header),
         folder: folder.to_owned(),
     });
+    for text in &invocation.warnings {
+        stage.events.warn(text);
+    }
     let playing = async {
         let (sandboxed, (catalogues, leaving)) = tokio::join!(
             try_sandbox(manner.no_sandbox, stage),

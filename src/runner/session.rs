@@ -1,13 +1,13 @@
 //! The commands, from the command line to the exit code.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::cli::{Cli, Command, Reports, Run};
-use super::config::{self, Config};
+use super::config::Config;
 use super::event::{Events, Reporter};
 use super::event_log::{self, EventLog};
 use super::execute::Stage;
@@ -15,18 +15,18 @@ use super::exit::{Exit, Refusal};
 use super::halt::{CutShort, Halt};
 use super::header::{Again, Invocation};
 use super::holder;
+use super::invocation::{command_again, command_line, read_config, verbosity};
 use super::leftover;
 use super::machine::Looking;
 use super::mutate::mutate;
 use super::nearest::did_you_mean;
+use super::past::{self, Before};
 use super::plan::Execution;
 use super::platform::Platform;
 use super::preflight::{self, Judgement};
 use super::record::Record;
 use super::report::Console;
-use super::report::console::Verbosity;
 use super::report::mutants::Mutants;
-use super::report::replay::replay;
 use super::route::RoutedScenario;
 use super::run::run;
 use super::runs;
@@ -55,7 +55,8 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
         Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
         Command::Doctor { platforms } => doctor(cli, config()?, platforms),
         Command::Run(run) => run_scenarios(cli, run, config()?),
-        Command::Report { run, reports } => report(cli, run.as_deref(), reports),
+        Command::Report { run, reports } => past::report(cli, run.as_deref(), reports),
+        Command::Merge(asked) => past::merge_runs(cli, asked),
         Command::Mutate(asked) => {
             let work = Workload::new(config()?, &asked.selection)?;
             let reporters = vec![boxed(Mutants::new(verbosity(cli)))];
@@ -78,29 +79,50 @@ fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Ref
         selection,
         manner,
         reports,
+        rerun_failed,
     } = asked;
     let looking = Looking::into(&config.root);
     let scale = &mut config.scale;
     scale.long_running = manner.long_running.unwrap_or(scale.long_running);
     scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
-    let work = Workload::new(config, selection)?;
+    let mut invocation = Invocation {
+        command: command_line(),
+        ..Invocation::default()
+    };
+    let mut options = asked.options_again(selection);
+    let mut work = match rerun_failed {
+        None => Workload::new(config, selection)?,
+        Some(run) => {
+            let before = Before::find(run.as_deref(), &config).map_err(Refusal::usage)?;
+            let Some((work, warnings)) = before.workload(config)? else {
+                let run = before.run;
+                say(&format!(
+                    "nothing to run again: everything was green in {run}"
+                ));
+                return Ok(Exit::Green);
+            };
+            options = asked.options_again(before.selection());
+            invocation.warnings = warnings;
+            invocation.rerun_of = Some(before.run);
+            work
+        }
+    };
+    if let Some(shard) = manner.shard {
+        work.keep(shard, manner.repeat_at_once());
+    }
     let reports = &reports.and_fitting();
     reports.check().map_err(Refusal::usage)?;
-    let name = runs::new_name();
+    invocation.run = runs::new_name();
+    invocation.again = Again {
+        command: command_again(cli),
+        options,
+    };
     let all_runs = work.config.output.join(runs::FOLDER);
-    let folder = all_runs.join(&name);
+    let folder = all_runs.join(&invocation.run);
     let log = EventLog::create(&folder).map_err(Refusal::usage)?;
     let keep = work.config.keep_runs.get();
     let pruning = std::thread::spawn(move || runs::prune(&all_runs, keep));
-    let invocation = Invocation {
-        run: name,
-        command: command_line(),
-        again: Again {
-            command: command_again(cli),
-            options: asked.options_again(),
-        },
-        commit: looking.found(),
-    };
+    invocation.commit = looking.found();
     let console = match reports.take_standard_output() {
         true => Console::aside(verbosity(cli)),
         false => Console::new(verbosity(cli)),
@@ -126,56 +148,8 @@ fn read_and_report(log: &Path, reports: &Reports) -> Result<(), String> {
     reports.write(&record)
 }
 
-/// Makes reports of a run that was.
-fn report(cli: &Cli, asked: Option<&Path>, reports: &Reports) -> Result<Exit, Refusal> {
-    let folder = || match read_config(cli) {
-        Ok(config) => Ok(config.output.join(runs::FOLDER)),
-        Err(Refusal(_, why)) => Err(why),
-    };
-    let log = runs::find(asked, folder).map_err(Refusal::usage)?;
-    if !reports.is_empty() {
-        read_and_report(&log, reports).map_err(Refusal::usage)?;
-        return Ok(Exit::Green);
-    }
-    let record = Record::read(&log).map_err(Refusal::usage)?;
-    let mut console = Console::again(verbosity(cli));
-    replay(&log, &record, &mut console).map_err(Refusal::usage)?;
-    Ok(Exit::Green)
-}
-
-/// The command line as it was typed.
-fn command_line() -> Vec<String> {
-    let mut words: Vec<String> = std::env::args_os()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    if let (Ok(front_door), Some(first)) = (std::env::var("HARMONY_INVOKED_AS"), words.first_mut())
-    {
-        *first = front_door;
-    }
-    words
-}
-
 fn boxed(reporter: impl Reporter + 'static) -> Box<dyn Reporter> {
     Box::new(reporter)
-}
-
-fn verbosity(cli: &Cli) -> Verbosity {
-    match (cli.verbose, cli.quiet) {
-        (true, _) => Verbosity::Verbose,
-        (_, true) => Verbosity::Quiet,
-        _ => Verbosity::Normal,
-    }
-}
-
-fn read_config(cli: &Cli) -> Result<Config, Refusal> {
-    let file = match &cli.config {
-        Some(file) => file.clone(),
-        None => {
-            let here = std::env::current_dir().map_err(Refusal::usage)?;
-            config::find(&here).map_err(Refusal::usage)?
-        }
-    };
-    config::read(&file, |name| std::env::var(name).ok()).map_err(Refusal::usage)
 }
 
 fn list(work: &Workload) -> Exit {
@@ -203,19 +177,6 @@ fn list(work: &Workload) -> Exit {
         rest = &rest[same..];
     }
     Exit::Green
-}
-
-/// What a command that reproduces a failure begins with.
-fn command_again(cli: &Cli) -> String {
-    let invoked = std::env::var("HARMONY_INVOKED_AS");
-    let command = invoked.unwrap_or_else(|_| "harmony run".to_owned());
-    let given = std::env::var_os("HARMONY_CONFIG").map(PathBuf::from);
-    match &cli.config {
-        Some(file) if given.as_ref() != Some(file) => {
-            format!("{command} --config {}", file.display())
-        }
-        _ => command,
-    }
 }
 
 /// Runs an asynchronous command, with what it needs to start step servers and to report.

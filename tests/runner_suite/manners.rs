@@ -15,12 +15,6 @@ fn scenarios(project: &Project, steps: &[&str]) {
 const WORKS: &str = "the 'a' process works";
 const READY: &str = "the 'a' process is ready";
 
-/// The JSON report of a run that wrote it to `out.json`.
-fn json(project: &Project) -> serde_json::Value {
-    let text = std::fs::read_to_string(project.path("out.json")).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
-
 /// The last line of what a run printed.
 fn last(ran: &Ran) -> &str {
     ran.out.lines().last().unwrap()
@@ -46,7 +40,7 @@ fn the_first_failure_lets_nothing_more_begin() {
         ran.text()
     );
     ran.assert(1, "1.3    ·\n");
-    let json = json(&project);
+    let json = project.json("out.json");
     assert_eq!(json["complete"], false);
     assert_eq!(json["executions"].as_array().unwrap().len(), 4);
     assert_eq!(json["executions"][3]["outcome"], "not-run");
@@ -114,7 +108,7 @@ fn rounds_go_on_until_something_fails() {
     ran.assert(1, "1.1 honest: failed (repetition 3 of 3)");
     ran.assert(1, "again:    harmony run -v --until-failure honest 1.1");
     assert!(last(&ran).ends_with(", in 3 rounds"), "{}", ran.text());
-    let json = json(&project);
+    let json = project.json("out.json");
     let executions = json["executions"].as_array().unwrap();
     let number = |e: &serde_json::Value| (e["execution"].clone(), e["repetition"].clone());
     let numbers: Vec<_> = executions.iter().map(number).collect();
@@ -151,7 +145,7 @@ fn what_passes_on_a_retry_is_flaky() {
         ran.assert(code, "\n1.1 fails-once_honest: failed (attempt 1)\n");
         ran.assert(code, "  error:    this time\n");
         assert!(last(&ran).starts_with(counts), "{}", ran.text());
-        let json = json(&project);
+        let json = project.json("out.json");
         let execution = &json["executions"][0];
         assert_eq!(
             (&execution["attempt"], &execution["folder"]),

@@ -23,8 +23,7 @@ fn the_limit_of_a_run_ends_it() {
         ran.assert(1, "1 interrupted, 1 not run in ");
         let seconds = ran.took.as_secs_f64();
         assert!(seconds < 10.0, "not by another limit: {seconds} s");
-        let json = std::fs::read_to_string(project.path("out.json")).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let json = project.json("out.json");
         assert_eq!(json["complete"], false);
         let outcomes =
             [&json["executions"][0], &json["executions"][1]].map(|e| e["outcome"].clone());

@@ -14,8 +14,7 @@ fn a_run_does_without_what_may_be_missing_and_says_so() {
         let line = format!("\nunavailable: {why}; combinations with it are left out\n");
         ran.assert(0, &line);
         assert_eq!(ran.out.matches(why).count(), 1, "told once: {}", ran.text());
-        let json = std::fs::read_to_string(project.path("out.json")).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let json = project.json("out.json");
         assert_eq!(json["complete"], true);
         assert_eq!(json["counts"]["unavailable"], 3);
         let junit = std::fs::read_to_string(project.path("out.xml")).unwrap();
@@ -37,8 +36,7 @@ fn repetitions_and_rounds_leave_it_out_once() {
         let json = ["--json", "out.json"];
         let ran = project.run(&[&["run"], manner, &json].concat());
         ran.assert(0, "1 passed, 3 unavailable in ");
-        let json = std::fs::read_to_string(project.path("out.json")).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let json = project.json("out.json");
         assert_eq!(
             (&json["counts"]["passed"], &json["counts"]["unavailable"]),
             (&3.into(), &3.into())

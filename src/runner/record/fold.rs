@@ -65,8 +65,8 @@ impl Folding {
                 execution.report = *report;
                 execution.finished = Some(at);
             }
-            event => {
-                if let Some(number) = execution_of(&event) {
+            mut event => {
+                if let Some(number) = event.execution_mut().copied() {
                     return self.execution(number)?.take(at, event);
                 }
             }
@@ -94,24 +94,6 @@ impl Folding {
             execution.cut_off(until);
         }
         record
-    }
-}
-
-/// The execution that an event is about.
-fn execution_of(event: &Event) -> Option<usize> {
-    match event {
-        Event::ExecutionStarted(info) => Some(info.number),
-        Event::LogLine(line) => Some(line.execution),
-        Event::ProcessStarted { execution, .. }
-        | Event::ProcessReady { execution, .. }
-        | Event::ProcessExited { execution, .. }
-        | Event::StepStarted { execution, .. }
-        | Event::StepSent { execution, .. }
-        | Event::StepAnswered { execution, .. }
-        | Event::StepFinished { execution, .. }
-        | Event::Attachment { execution, .. }
-        | Event::LogEnded { execution, .. } => Some(*execution),
-        _ => None,
     }
 }
 

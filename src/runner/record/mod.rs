@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::event::{ExecutionReport, Footer, LogRecord, ProcessInfo, seconds};
 use super::event_log::{self, ReadError};
+use super::exit::Exit;
 use super::halt::CutShort;
 use super::header::Header;
 use super::outcome::Outcome;
@@ -208,6 +209,14 @@ impl Record {
             Some(footer) => footer.took,
             None => Duration::try_from_secs_f64(self.until).unwrap_or_default(),
         }
+    }
+
+    /// The exit code that its outcomes stand for.
+    pub fn exit(&self) -> Exit {
+        let outcomes = self.executions.iter().map(|e| e.report.outcome);
+        let outcomes: Vec<_> = outcomes.collect();
+        let cut_short = self.footer.as_ref().and_then(|it| it.cut_short.as_ref());
+        Exit::of(&outcomes, cut_short)
     }
 
     /// How many executions had each outcome, every repetition counted.

@@ -315,6 +315,13 @@ impl Reporter for Console {
                 self.again = header.again.clone();
                 self.folder = folder.clone();
                 if self.verbosity > Verbosity::Quiet {
+                    if let Some(run) = &header.rerun_of {
+                        let count = distinct(&header.executions);
+                        self.line(&format!("running again: {count}, not green in {run}"));
+                    }
+                    if let Some(part) = &header.part_of {
+                        self.line(&format!("shard: {}", part.shard));
+                    }
                     if let Some(seed) = self.seed {
                         self.line(&format!("order: --shuffle={seed}"));
                     }
@@ -382,6 +389,15 @@ impl Reporter for Console {
             }
             _ => {}
         }
+    }
+}
+
+/// How many executions there are, in words; repetitions do not count.
+fn distinct(executions: &[ExecutionInfo]) -> String {
+    let first = executions.iter().filter(|info| info.repetition == 1);
+    match first.count() {
+        1 => "1 execution".to_owned(),
+        count => format!("{count} executions"),
     }
 }
 

@@ -24,13 +24,14 @@ use serde::Serialize;
 
 use super::failure::command_again;
 use crate::runner::event::{ExecutionReport, seconds};
-use crate::runner::header::{Header, PlannedScenario, PlatformInfo};
+use crate::runner::header::{Header, MergedRun, PlannedScenario, PlatformInfo};
 use crate::runner::machine::{Commit, Machine};
 use crate::runner::outcome::Outcome;
 use crate::runner::record::{
     AttachmentRecord, ExecutionRecord, LogRecordLine, ProcessRecord, Record, SetupRecord,
     StepRecord,
 };
+use crate::runner::shard::Shard;
 
 /// The number of the structure.
 const VERSION: u32 = 1;
@@ -87,6 +88,9 @@ struct Run<'a> {
     until_failure: bool,
     retries: u32,
     seed: Option<u64>,
+    shard: Option<Shard>,
+    rerun_of: Option<&'a str>,
+    merged: &'a [MergedRun],
 }
 
 #[derive(Serialize)]
@@ -123,6 +127,9 @@ fn run(header: &Header) -> Run<'_> {
         until_failure: header.until_failure,
         retries: header.retries,
         seed: header.seed,
+        shard: header.part_of.as_ref().map(|part| part.shard),
+        rerun_of: header.rerun_of.as_deref(),
+        merged: &header.merged,
     }
 }
 

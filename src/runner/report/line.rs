@@ -30,6 +30,9 @@ pub fn result(report: &ExecutionReport, note: &str) -> String {
 
 /// How many executions had each outcome, in colours.
 pub fn counts(reports: &[&ExecutionReport]) -> String {
+    if reports.is_empty() {
+        return "nothing was to be run".to_owned();
+    }
     let coloured = |(outcome, text): (Outcome, String)| text.style(style(outcome)).to_string();
     let counted = counted(reports).into_iter().map(coloured);
     counted.collect::<Vec<_>>().join(", ")

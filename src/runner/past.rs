@@ -1,0 +1,137 @@
+//! The commands that are about runs that were.
+
+use std::path::{Path, PathBuf};
+
+use super::cli::{Cli, Merge, Reports, Selection};
+use super::config::Config;
+use super::exit::{Exit, Refusal};
+use super::invocation::{command_line, read_config, verbosity};
+use super::merge::{Merging, merge};
+use super::record::Record;
+use super::report::Console;
+use super::report::replay::replay;
+use super::rerun::{self, Wanted};
+use super::runs;
+use super::workload::Workload;
+
+/// The folder with the folders of all runs.
+fn runs_folder(cli: &Cli) -> Result<PathBuf, String> {
+    match read_config(cli) {
+        Ok(config) => Ok(config.output.join(runs::FOLDER)),
+        Err(Refusal(_, why)) => Err(why),
+    }
+}
+
+/// Makes reports of a run that was.
+///
+/// # Errors
+///
+/// What cannot be read or written.
+pub fn report(cli: &Cli, asked: Option<&Path>, reports: &Reports) -> Result<Exit, Refusal> {
+    let log = runs::find(asked, || runs_folder(cli)).map_err(Refusal::usage)?;
+    let record = Record::read(&log).map_err(Refusal::usage)?;
+    if reports.is_empty() {
+        let mut console = Console::again(verbosity(cli));
+        replay(&log, &record, &mut console).map_err(Refusal::usage)?;
+    } else {
+        reports.write(&record).map_err(Refusal::usage)?;
+    }
+    Ok(Exit::Green)
+}
+
+/// Makes one run of several, and reports of it.
+///
+/// # Errors
+///
+/// Why they cannot be one, or what cannot be read or written.
+pub fn merge_runs(cli: &Cli, asked: &Merge) -> Result<Exit, Refusal> {
+    let find = |run: &PathBuf| runs::find(Some(run), || runs_folder(cli));
+    let logs: Result<Vec<_>, _> = asked.runs.iter().map(find).collect();
+    let logs = logs.map_err(Refusal::usage)?;
+    let name = runs::new_name();
+    let folder = match &asked.output {
+        Some(folder) => folder.clone(),
+        None => runs_folder(cli).map_err(Refusal::usage)?.join(&name),
+    };
+    asked.reports.check().map_err(Refusal::usage)?;
+    let merging = Merging {
+        run: name,
+        command: command_line(),
+    };
+    let log = merge(&logs, &folder, merging).map_err(Refusal::usage)?;
+    let record = Record::read(&log).map_err(Refusal::usage)?;
+    let verbosity = verbosity(cli);
+    let mut console = match asked.reports.take_standard_output() {
+        true => Console::aside(verbosity),
+        false => Console::again(verbosity),
+    };
+    replay(&log, &record, &mut console).map_err(Refusal::usage)?;
+    asked.reports.write(&record).map_err(Refusal::usage)?;
+    Ok(record.exit())
+}
+
+/// What was not green in a run before, and how that was run.
+pub struct Before {
+    /// The name of the run.
+    pub run: String,
+    /// Everything there was, in the same manner.
+    selection: Selection,
+    wanted: Wanted,
+    shortcoming: Option<String>,
+}
+
+impl Before {
+    /// Finds out what was not green in the run that is asked for, or in the latest one.
+    ///
+    /// # Errors
+    ///
+    /// That there is no such run, or what cannot be read.
+    pub fn find(asked: Option<&Path>, config: &Config) -> Result<Before, String> {
+        let log = runs::find(asked, || Ok(config.output.join(runs::FOLDER)))?;
+        let record = Record::read(&log).map_err(|error| error.to_string())?;
+        let wanted = rerun::not_green(&record);
+        let shortcoming = record.shortcoming();
+        let header = record.header;
+        let features = header.features.map(|folder| config.root.join(folder));
+        Ok(Before {
+            run: header.run,
+            selection: Selection {
+                features,
+                same_process: header.same_process,
+                ..Selection::default()
+            },
+            wanted,
+            shortcoming,
+        })
+    }
+
+    /// What there is to do again, with what the user should know about it; nothing where everything
+    /// was green.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the files, or is not there any more.
+    pub fn workload(&self, config: Config) -> Result<Option<(Workload, Vec<String>)>, Refusal> {
+        if self.wanted.is_empty() {
+            return Ok(None);
+        }
+        let mut work = Workload::new(config, &self.selection)?;
+        let lost = rerun::narrow(&mut work, &self.wanted)?;
+        let lost = lost
+            .iter()
+            .map(|it| format!("{it} was not green, and is not there any more"));
+        let mut warnings: Vec<String> = lost.collect();
+        if let Some(shortcoming) = &self.shortcoming {
+            let run = &self.run;
+            warnings.push(format!(
+                "what is run again is all that is known of {run}: {shortcoming}"
+            ));
+        }
+        Ok(Some((work, warnings)))
+    }
+
+    /// How it was run, as options with a space before each.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+}
