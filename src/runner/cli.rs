@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::baseline;
 use super::outcome::FlakyIs;
 use super::scale;
 use super::shard::Shard;
@@ -31,6 +32,8 @@ Examples:
   ./test.sh all --fail-fast --time-limit 10m
                                  not longer than ten minutes, and not beyond the first failure
   ./test.sh --rerun-failed       what was not green in the latest run
+  ./test.sh all --baseline main.json
+                                 everything, and what is different from a run that left this report
   ./test.sh all --shard 2/5      the second of five parts, each on a machine of its own
   ./test.sh all --junit out.xml --json out.json
                                  everything, with reports for other programs
@@ -62,11 +65,14 @@ Examples:
   ./test.sh report --junit out.xml     a JUnit report of the latest run
   ./test.sh report target/harmony/runs/20260101-120000-4711 --json -
                                        JSON of that run, on standard output
+  ./test.sh report --baseline main.json
+                                       what is different from a run that left a JSON report
 
 Reports are made of the log that every run writes as it goes, target/harmony/runs/<run>/events.ndjson.
 A run that was killed has one as well: its reports say that it is incomplete.
 
-Exit codes: 0 the reports were made, whatever they say; 2 not.";
+Exit codes: 0 the reports were made, whatever they say; 1 something is worse than in --baseline; 2 they
+were not made.";
 
 const MERGE_EXAMPLES: &str = "\
 Examples:
@@ -122,6 +128,9 @@ pub enum Command {
         /// Which.
         #[command(flatten)]
         reports: Reports,
+        /// What it is compared with.
+        #[command(flatten)]
+        comparing: Comparing,
     },
     /// Make one run of several: shards of a plan, or runs that have nothing in common.
     #[command(after_help = MERGE_EXAMPLES)]
@@ -161,6 +170,9 @@ pub struct Run {
     /// How.
     #[command(flatten)]
     pub manner: Manner,
+    /// What it is compared with.
+    #[command(flatten)]
+    pub comparing: Comparing,
     /// What is made of it.
     #[command(flatten)]
     pub reports: Reports,
@@ -204,6 +216,9 @@ pub struct Merge {
     /// The folder of the merged run; by default a new one among those of other runs.
     #[arg(short, long, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
+    /// What it is compared with.
+    #[command(flatten)]
+    pub comparing: Comparing,
     /// What is made of it.
     #[command(flatten)]
     pub reports: Reports,
@@ -275,6 +290,24 @@ impl Manner {
     pub fn runs_repeatedly(&self) -> bool {
         self.until_failure || self.repeat_at_once() > 1
     }
+}
+
+/// What a run is compared with.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Comparing {
+    /// Say what is worse, better, slower, new or gone compared with this run: its folder, log or
+    /// name, or a JSON report (*.json) of it.
+    #[arg(long, value_name = "RUN")]
+    pub baseline: Option<PathBuf>,
+    /// How many times longer something takes that is told as slower; half a second at least.
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        value_parser = baseline::slower,
+        default_value = "2",
+        requires = "baseline"
+    )]
+    pub slower: f64,
 }
 
 /// Reports beside that on the terminal; `-` as a file is standard output.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Comparison;
 use super::halt::CutShort;
 use super::header::Header;
 use super::outcome::Outcome;
@@ -208,6 +209,8 @@ pub enum Event {
         /// How long it took.
         took: Duration,
     },
+    /// What is different from a run before.
+    Compared(Box<Comparison>),
     /// The run has ended.
     RunFinished(Footer),
 }

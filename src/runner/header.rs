@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Baseline;
 use super::config::Config;
 use super::event::ExecutionInfo;
 use super::machine::{Commit, Machine};
@@ -139,6 +140,8 @@ pub struct Invocation {
     pub commit: Option<Commit>,
     /// The run whose executions are run again.
     pub rerun_of: Option<String>,
+    /// What it is compared with.
+    pub baseline: Option<Baseline>,
     /// What the user should know about what was asked for.
     pub warnings: Vec<String>,
 }
@@ -165,6 +168,7 @@ impl Header {
             again,
             commit,
             rerun_of,
+            baseline: _,
             warnings: _,
         } = invocation.clone();
         Header {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::baseline::{Baseline, Comparison, Results};
 use super::event::{Event, ExecutionInfo, Footer};
 use super::event_log::{self, Line};
 use super::halt::CutShort;
@@ -57,6 +58,8 @@ pub struct Merging {
     pub run: String,
     /// The command line as it was typed.
     pub command: Vec<String>,
+    /// What it is compared with.
+    pub baseline: Option<Baseline>,
 }
 
 /// Writes the log of the merged run to `folder`, and copies the logs of the executions there. Yields
@@ -76,6 +79,7 @@ pub fn merge(logs: &[PathBuf], folder: &Path, merging: Merging) -> Result<PathBu
         return Err(format!("{log} exists already; name another folder with -o"));
     }
     let executions = renumbered(&parts);
+    let comparison = merging.baseline.as_ref().map(|it| compare(it, &parts));
     let header = header(&parts, &executions, merging)?;
     let mut lines = lines(&parts, &executions);
     let mut warnings = Vec::new();
@@ -85,7 +89,11 @@ pub fn merge(logs: &[PathBuf], folder: &Path, merging: Merging) -> Result<PathBu
     let at = lines.iter().map(|line| line.at).fold(0.0, f64::max);
     let more = warnings.into_iter().map(|text| Event::Warning { text });
     let end = Event::RunFinished(footer(&parts));
-    lines.extend(more.chain([end]).map(|event| Line { at, event }));
+    lines.extend(
+        more.chain(comparison)
+            .chain([end])
+            .map(|event| Line { at, event }),
+    );
     let start = Event::RunStarted {
         header: Box::new(header),
         folder: PathBuf::new(),
@@ -285,7 +293,7 @@ fn lines(parts: &[Part], executions: &Executions) -> Vec<Line> {
     for (part, numbers) in parts.iter().zip(&executions.numbers) {
         for line in &part.lines {
             match &line.event {
-                Event::RunStarted { .. } | Event::RunFinished(_) => continue,
+                Event::RunStarted { .. } | Event::Compared(_) | Event::RunFinished(_) => continue,
                 // All shards find the same wrong with what they share.
                 Event::Warning { text } if warnings.contains(&text.as_str()) => continue,
                 Event::Warning { text } => warnings.push(text),
@@ -300,6 +308,14 @@ fn lines(parts: &[Part], executions: &Executions) -> Vec<Line> {
     }
     all.sort_by(|a, b| a.at.total_cmp(&b.at));
     all
+}
+
+fn compare(baseline: &Baseline, parts: &[Part]) -> Event {
+    let mut results = Results::default();
+    for part in parts {
+        results.add_all(&part.record);
+    }
+    Event::Compared(Box::new(Comparison::new(baseline, &results)))
 }
 
 fn footer(parts: &[Part]) -> Footer {

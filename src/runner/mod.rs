@@ -23,12 +23,13 @@
 //! [`schedule`] says which executions run side by side, in what order and how often, [`limits`] how
 //! long they may take, and [`scale`] what is made shorter. [`halt`] ends a run before its end.
 //! A plan may be one [`shard`] of a larger one, or what was not green before ([`rerun`]); [`merge`]
-//! makes one run of several.
+//! makes one run of several, and [`baseline`] says what is different from a run before.
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
 //! [`session`], [`past`] what there is to do with runs that were; [`invocation`] is what all of them
 //! read from the command line. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
 //! takes together who noticed ([`tally`], [`survivor`]).
 
+pub mod baseline;
 pub mod cast;
 pub mod catalogue;
 pub mod cli;

@@ -126,6 +126,16 @@ impl Outcome {
         )
     }
 
+    /// Which of two is worse: the one with the greater number.
+    pub fn badness(self) -> u8 {
+        match self {
+            Outcome::Passed => 0,
+            outcome if outcome.is_cut_short() => 2,
+            outcome if outcome.is_green() => 1,
+            _ => 3,
+        }
+    }
+
     /// Whether the execution itself went wrong. Run again it may do better.
     pub fn is_own_failure(self) -> bool {
         matches!(

@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cli::{Cli, Merge, Reports, Selection};
+use super::baseline::{Baseline, Comparison, Results};
+use super::cli::{Cli, Comparing, Merge, Reports, Selection};
 use super::config::Config;
 use super::exit::{Exit, Refusal};
 use super::invocation::{command_line, read_config, verbosity};
 use super::merge::{Merging, merge};
 use super::record::Record;
-use super::report::Console;
 use super::report::replay::replay;
+use super::report::{Console, comparison};
 use super::rerun::{self, Wanted};
 use super::runs;
+use super::terminal::warn;
 use super::workload::Workload;
 
 /// The folder with the folders of all runs.
@@ -27,16 +29,49 @@ fn runs_folder(cli: &Cli) -> Result<PathBuf, String> {
 /// # Errors
 ///
 /// What cannot be read or written.
-pub fn report(cli: &Cli, asked: Option<&Path>, reports: &Reports) -> Result<Exit, Refusal> {
+pub fn report(
+    cli: &Cli,
+    asked: Option<&Path>,
+    reports: &Reports,
+    comparing: &Comparing,
+) -> Result<Exit, Refusal> {
     let log = runs::find(asked, || runs_folder(cli)).map_err(Refusal::usage)?;
-    let record = Record::read(&log).map_err(Refusal::usage)?;
+    let baseline = baseline(comparing, || runs_folder(cli)).map_err(Refusal::usage)?;
+    let mut record = Record::read(&log).map_err(Refusal::usage)?;
+    if let Some(baseline) = baseline {
+        let comparison = Comparison::new(&baseline, &Results::of(&record));
+        if !reports.is_empty() {
+            comparison::lines(&comparison)
+                .iter()
+                .for_each(|line| warn(line));
+        }
+        record.comparison = Some(comparison);
+    }
     if reports.is_empty() {
         let mut console = Console::again(verbosity(cli));
         replay(&log, &record, &mut console).map_err(Refusal::usage)?;
     } else {
         reports.write(&record).map_err(Refusal::usage)?;
     }
-    Ok(Exit::Green)
+    let worse = record.comparison.filter(|_| comparing.baseline.is_some());
+    match worse.is_some_and(|comparison| !comparison.worse.is_empty()) {
+        true => Ok(Exit::Red),
+        false => Ok(Exit::Green),
+    }
+}
+
+/// The run that is to be compared with, if one.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn baseline(
+    asked: &Comparing,
+    runs: impl FnOnce() -> Result<PathBuf, String>,
+) -> Result<Option<Baseline>, String> {
+    let Comparing { baseline, slower } = asked;
+    let find = |run: &PathBuf| Baseline::find(run, *slower, runs);
+    baseline.as_ref().map(find).transpose()
 }
 
 /// Makes one run of several, and reports of it.
@@ -57,6 +92,7 @@ pub fn merge_runs(cli: &Cli, asked: &Merge) -> Result<Exit, Refusal> {
     let merging = Merging {
         run: name,
         command: command_line(),
+        baseline: baseline(&asked.comparing, || runs_folder(cli)).map_err(Refusal::usage)?,
     };
     let log = merge(&logs, &folder, merging).map_err(Refusal::usage)?;
     let record = Record::read(&log).map_err(Refusal::usage)?;

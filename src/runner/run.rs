@@ -1,10 +1,12 @@
 //! A whole run: preflight, all executions, the end of the report.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::baseline::{Comparison, Results};
 use super::cli::Manner;
 use super::event::{Event, Events, ExecutionInfo, ExecutionReport, Footer};
 use super::execute::{Ended, Stage, Task, execute};
@@ -71,6 +73,7 @@ pub async fn run(
             folder,
             manner,
             jobs,
+            results: RefCell::default(),
         };
         let mut outcomes = play.leave_out(&unavailable);
         outcomes.extend(play.round(&schedule).await);
@@ -78,11 +81,11 @@ pub async fn run(
             play.more_rounds(&mut outcomes, seed, turns.len()).await;
         }
         preflight::leave(leaving, stage.events).await;
-        outcomes
+        (outcomes, play.results.into_inner())
     };
     let limit = manner.time_limit.or(work.config.limits.run);
-    let outcomes = tokio::select! {
-        outcomes = playing => outcomes,
+    let (outcomes, results) = tokio::select! {
+        ended = playing => ended,
         never = end_late(began, limit, stage.halt) => match never {},
     };
     warn_of_stale_entries(work, stage.events);
@@ -95,6 +98,10 @@ pub async fn run(
         *why == CutShort::Interrupted || outcomes.iter().any(|outcome| outcome.is_cut_short())
     });
     let exit = Exit::of(&outcomes, cut_short.as_ref());
+    if let Some(baseline) = &invocation.baseline {
+        let comparison = Comparison::new(baseline, &results);
+        stage.events.emit(Event::Compared(Box::new(comparison)));
+    }
     stage.events.emit(Event::RunFinished(Footer {
         cut_short,
         took: began.elapsed(),
@@ -130,6 +137,7 @@ struct Play<'a> {
     folder: &'a Path,
     manner: &'a Manner,
     jobs: usize,
+    results: RefCell<Results>,
 }
 
 impl Play<'_> {
@@ -200,7 +208,7 @@ impl Play<'_> {
                 if matches!(verdict.outcome, Outcome::Flaky | Outcome::FlakyFailure) {
                     report.warnings.extend(told(&failed));
                 }
-                self.emit(Event::ExecutionFinished(Box::new(report)));
+                self.finished(report);
                 if self.manner.fail_fast && !verdict.outcome.is_green() {
                     self.arena.stage.halt.begin_no_more(CutShort::FirstFailure);
                 }
@@ -225,8 +233,17 @@ impl Play<'_> {
             reason: Some(reason),
         };
         let report = report(&info, Ended::default(), &verdict, Duration::ZERO, None);
-        self.emit(Event::ExecutionFinished(Box::new(report)));
+        self.finished(report);
         outcome
+    }
+
+    fn finished(&self, report: ExecutionReport) {
+        let ExecutionInfo {
+            id, combination, ..
+        } = &report.info;
+        let mut results = self.results.borrow_mut();
+        results.add(id, combination, report.outcome, report.took);
+        self.emit(Event::ExecutionFinished(Box::new(report)));
     }
 
     fn emit(&self, event: Event) {

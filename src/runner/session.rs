@@ -55,7 +55,11 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
         Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
         Command::Doctor { platforms } => doctor(cli, config()?, platforms),
         Command::Run(run) => run_scenarios(cli, run, config()?),
-        Command::Report { run, reports } => past::report(cli, run.as_deref(), reports),
+        Command::Report {
+            run,
+            reports,
+            comparing,
+        } => past::report(cli, run.as_deref(), reports, comparing),
         Command::Merge(asked) => past::merge_runs(cli, asked),
         Command::Mutate(asked) => {
             let work = Workload::new(config()?, &asked.selection)?;
@@ -78,6 +82,7 @@ fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Ref
     let Run {
         selection,
         manner,
+        comparing,
         reports,
         rerun_failed,
     } = asked;
@@ -85,8 +90,10 @@ fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Ref
     let scale = &mut config.scale;
     scale.long_running = manner.long_running.unwrap_or(scale.long_running);
     scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
+    let all_runs = config.output.join(runs::FOLDER);
     let mut invocation = Invocation {
         command: command_line(),
+        baseline: past::baseline(comparing, || Ok(all_runs)).map_err(Refusal::usage)?,
         ..Invocation::default()
     };
     let mut options = asked.options_again(selection);

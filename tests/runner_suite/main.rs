@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod baseline;
 mod command_line;
 mod event_logs;
 mod interrupts;

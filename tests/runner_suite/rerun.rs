@@ -46,14 +46,7 @@ fn what_was_not_green_is_run_again_and_nothing_else() {
 #[test]
 fn what_did_not_run_is_run_again_as_well() {
     let project = Project::new();
-    let first = [
-        "run",
-        "--fail-fast",
-        "-j",
-        "1",
-        "fails_honest",
-        "honest_fails",
-    ];
+    let first = ["run", "--fail-fast", "-j", "1", "fails_honest", "fails"];
     project.run(&first).assert(1, "1 failed, 1 not run");
     let ran = project.run(&[
         "run",

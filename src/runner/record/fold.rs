@@ -41,6 +41,7 @@ impl Folding {
         match event {
             Event::RunStarted { .. } => return Err("the run starts a second time".to_owned()),
             Event::RunFinished(footer) => record.footer = Some(footer),
+            Event::Compared(comparison) => record.comparison = Some(*comparison),
             Event::Warning { text } => record.warnings.push(text),
             Event::SetupFinished { platform, took, .. } => {
                 record.setups.push(SetupRecord { platform, at, took });
@@ -105,6 +106,7 @@ fn begun(header: Header) -> Record {
         header,
         setups: Vec::new(),
         warnings: Vec::new(),
+        comparison: None,
         footer: None,
         until: 0.0,
     }

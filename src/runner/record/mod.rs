@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::baseline::Comparison;
 use super::event::{ExecutionReport, Footer, LogRecord, ProcessInfo, seconds};
 use super::event_log::{self, ReadError};
 use super::exit::Exit;
@@ -33,6 +34,8 @@ pub struct Record {
     pub setups: Vec<SetupRecord>,
     /// What the user should know about the run as a whole.
     pub warnings: Vec<String>,
+    /// What is different from a run before, where it was compared with one.
+    pub comparison: Option<Comparison>,
     /// How it has ended; nothing for an incomplete run: it goes on still, or was killed.
     pub footer: Option<Footer>,
     /// Seconds from its start to the last thing that is known of it.

@@ -10,7 +10,8 @@ use owo_colors::OwoColorize;
 use super::failure;
 use super::progress::Progress;
 use super::repetitions::{grouped, is_same};
-use super::{line, matrix};
+use super::{comparison, line, matrix};
+use crate::runner::baseline::Comparison;
 use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, Reporter};
 use crate::runner::header::Again;
 use crate::runner::outcome::Outcome;
@@ -50,6 +51,7 @@ pub struct Console {
     reports: Vec<ExecutionReport>,
     /// Attempts that failed and were not the last of their executions.
     failed_attempts: Vec<ExecutionReport>,
+    comparison: Option<Comparison>,
     warnings: Vec<String>,
 }
 
@@ -97,6 +99,7 @@ impl Console {
             ended: BTreeMap::new(),
             reports: Vec::new(),
             failed_attempts: Vec::new(),
+            comparison: None,
             warnings: Vec::new(),
         }
     }
@@ -273,6 +276,12 @@ impl Console {
                 self.line(&line);
             }
         }
+        if let Some(comparison) = self.comparison.take() {
+            self.line("");
+            for line in comparison::lines(&comparison) {
+                self.line(&line);
+            }
+        }
         for missing in missing(&reports) {
             self.line(&format!(
                 "unavailable: {missing}; combinations with it are left out"
@@ -382,6 +391,7 @@ impl Reporter for Console {
                 let text = format!("  {mark} {text} ({})", line::seconds(*took));
                 self.detail(*execution, &text);
             }
+            Event::Compared(comparison) => self.comparison = Some((**comparison).clone()),
             Event::AttemptFinished(report) => self.failed_attempt(report),
             Event::ExecutionFinished(report) => self.finished(report),
             Event::RunFinished(footer) => {

@@ -9,6 +9,7 @@
 //! | `run` | its name, date, versions, machine, command line, platforms, seed |
 //! | `took`, `counts` | seconds; how many executions had each outcome |
 //! | `warnings`, `setups` | about the run as a whole |
+//! | `comparison` | with a run before: what is worse, better, slower, new, gone; null without one |
 //! | `scenarios` | id, name, file, line, tags, roles and steps of each |
 //! | `executions` | each with its outcome, reason, steps, processes, attachments and logs |
 //!
@@ -23,6 +24,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::failure::command_again;
+use crate::runner::baseline::Comparison;
 use crate::runner::event::{ExecutionReport, seconds};
 use crate::runner::header::{Header, MergedRun, PlannedScenario, PlatformInfo};
 use crate::runner::machine::{Commit, Machine};
@@ -52,6 +54,7 @@ pub fn render(record: &Record) -> String {
         counts: record.counts(),
         warnings: &record.warnings,
         setups: &record.setups,
+        comparison: record.comparison.as_ref(),
         scenarios: &record.header.scenarios,
         executions: executions.map(|e| execution(record, e)).collect(),
     };
@@ -70,6 +73,7 @@ struct Json<'a> {
     counts: BTreeMap<Outcome, usize>,
     warnings: &'a [String],
     setups: &'a [SetupRecord],
+    comparison: Option<&'a Comparison>,
     scenarios: &'a [PlannedScenario],
     executions: Vec<Execution<'a>>,
 }

@@ -1,6 +1,7 @@
 //! Reports: that on the terminal is a fold over the events of a run as they come; every other one is
 //! a function of the [record](super::record) of a run, and reads nothing else.
 
+pub mod comparison;
 pub mod console;
 pub mod failure;
 pub mod files;
