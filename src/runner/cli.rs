@@ -320,6 +320,9 @@ pub struct Reports {
     /// Write everything that is known of the run as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write Cucumber Messages, one a line, for tools that read those of Cucumber.
+    #[arg(long, value_name = "FILE")]
+    pub messages: Option<PathBuf>,
     /// Print annotations for GitHub Actions, and add to the summary of the step; a run under GitHub
     /// Actions does so by itself.
     #[arg(long)]

@@ -61,6 +61,9 @@ pub struct Header {
     pub features: Option<PathBuf>,
     /// The scenarios that are run.
     pub scenarios: Vec<PlannedScenario>,
+    /// The feature files of these scenarios.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<FeatureSource>,
     /// All executions, each repetition on its own, in the order of their numbers.
     pub executions: Vec<ExecutionInfo>,
 }
@@ -117,6 +120,15 @@ pub struct PlannedScenario {
     pub steps: Vec<PlannedStep>,
 }
 
+/// A feature file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureSource {
+    /// The file, like that of its scenarios.
+    pub file: PathBuf,
+    /// What is in it.
+    pub text: String,
+}
+
 /// A step of a scenario that is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
@@ -150,12 +162,15 @@ impl Header {
     /// The header of a run of these turns, which are in the order of their numbers.
     pub fn new(invocation: &Invocation, config: &Config, turns: &[Turn<'_>]) -> Header {
         let mut scenarios: Vec<PlannedScenario> = Vec::new();
+        let mut sources = Vec::new();
         let first_round = turns.iter().filter(|turn| turn.repetition == 1);
         for turn in first_round {
             let scenario = &turn.execution.scenario;
             let id = scenario.scenario.id.to_string();
             if !scenarios.iter().any(|known| known.id == id) {
-                scenarios.push(planned(scenario, &config.root));
+                let scenario = &scenario.scenario;
+                add_source(&mut sources, &scenario.file, &config.root);
+                scenarios.push(planned(&turn.execution.scenario, &config.root));
             }
         }
         let platforms = config.platforms.iter().map(|platform| PlatformInfo {
@@ -194,6 +209,7 @@ impl Header {
             same_process: false,
             features: None,
             scenarios,
+            sources,
             executions: turns
                 .iter()
                 .map(|turn| describe(turn, &config.root))
@@ -204,6 +220,17 @@ impl Header {
     /// The scenario of that id.
     pub fn scenario(&self, id: &str) -> Option<&PlannedScenario> {
         self.scenarios.iter().find(|scenario| scenario.id == id)
+    }
+}
+
+/// Keeps a feature file. One that is not there any more is missing in reports.
+fn add_source(sources: &mut Vec<FeatureSource>, path: &Path, root: &Path) {
+    let file = within(path, root);
+    if sources.iter().any(|known| known.file == file) {
+        return;
+    }
+    if let Ok(text) = std::fs::read_to_string(path) {
+        sources.push(FeatureSource { file, text });
     }
 }
 

@@ -243,6 +243,7 @@ fn header(parts: &[Part], executions: &Executions, merging: Merging) -> Result<H
     merged.executions = executions.all.clone();
     for part in &parts[1..] {
         add_scenarios(&mut merged, part)?;
+        add_sources(&mut merged, part)?;
         add_platforms(&mut merged.platforms, &part.header().platforms);
     }
     Ok(merged)
@@ -268,6 +269,26 @@ fn add_scenarios(merged: &mut Header, part: &Part) -> Result<(), String> {
                 let (id, part) = (&scenario.id, part.log.display());
                 return Err(format!(
                     "scenario {id} is another one in {part} than in the others"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_sources(merged: &mut Header, part: &Part) -> Result<(), String> {
+    for source in &part.header().sources {
+        match merged
+            .sources
+            .iter()
+            .find(|known| known.file == source.file)
+        {
+            None => merged.sources.push(source.clone()),
+            Some(known) if known == source => {}
+            Some(_) => {
+                let (file, part) = (source.file.display(), part.log.display());
+                return Err(format!(
+                    "{file} is another one in {part} than in the others"
                 ));
             }
         }

@@ -11,11 +11,11 @@ use zerobuffer::runner::report::{github, json, junit};
 use crate::project::Project;
 
 /// A log with every outcome.
-const EVERY_OUTCOME: &str = "events.ndjson";
+pub const EVERY_OUTCOME: &str = "events.ndjson";
 /// An interrupted one of an execution that was repeated.
 const REPEATED: &str = "repeated-events.ndjson";
 
-fn fixture(name: &str) -> PathBuf {
+pub fn fixture(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("tests/fixtures").join(name)
 }

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
-use super::{github, json, junit};
+use super::{github, json, junit, messages};
 use crate::runner::cli::Reports;
 use crate::runner::record::Record;
 
@@ -17,7 +17,11 @@ type Render = fn(&Record) -> String;
 impl Reports {
     /// Every report that is asked for: its file, and what makes it.
     fn asked_for(&self) -> Vec<(&Path, Render)> {
-        let all: [(_, Render); 2] = [(&self.junit, junit::render), (&self.json, json::render)];
+        let all: [(_, Render); 3] = [
+            (&self.junit, junit::render),
+            (&self.json, json::render),
+            (&self.messages, messages::render),
+        ];
         let asked = all.into_iter();
         asked
             .filter_map(|(file, render)| Some((file.as_deref()?, render)))
