@@ -286,6 +286,14 @@ impl Manner {
         }
     }
 
+    /// How many rounds there may be.
+    pub fn rounds(&self) -> usize {
+        match (self.until_failure, self.repeat) {
+            (true, None) => usize::MAX,
+            (_, repeat) => repeat.map_or(1, |repeat| repeat as usize),
+        }
+    }
+
     /// Whether an execution may run more than once, attempts aside.
     pub fn runs_repeatedly(&self) -> bool {
         self.until_failure || self.repeat_at_once() > 1

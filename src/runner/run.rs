@@ -40,12 +40,9 @@ pub async fn run(
     let schedule = schedule(&work.executions, &first, seed, jobs);
     let unavailable = unavailable(work, schedule.in_order().len());
     let turns = [schedule.in_order(), unavailable.clone()].concat();
-    let mut header = Header::new(invocation, &work.config, &turns);
+    let mut header = header(work, manner, invocation, &turns);
     header.jobs = jobs.min(schedule.together.len()).max(1);
-    (header.repeat, header.seed) = (manner.repeat_at_once(), seed);
-    (header.until_failure, header.retries) = (manner.until_failure, manner.retries);
-    (header.part_of, header.same_process) = (work.part_of.clone(), work.same_process);
-    header.features = work.other_features();
+    header.seed = seed;
     stage.events.emit(Event::RunStarted {
         header: Box::new(header),
         folder: folder.to_owned(),
@@ -58,17 +55,13 @@ pub async fn run(
             try_sandbox(manner.no_sandbox, stage),
             preflight::ask_all(&work.executions, stage)
         );
-        let rounds = manner.repeat.map_or(1, |repeat| repeat as usize);
         let play = Play {
             work,
             arena: Arena {
                 stage,
                 catalogues: &catalogues,
                 sandboxed,
-                executions: match (manner.until_failure, manner.repeat) {
-                    (true, None) => usize::MAX,
-                    _ => rounds.saturating_mul(work.executions.len()),
-                },
+                executions: manner.rounds().saturating_mul(work.executions.len()),
             },
             folder,
             manner,
@@ -89,25 +82,44 @@ pub async fn run(
         never = end_late(began, limit, stage.halt) => match never {},
     };
     warn_of_stale_entries(work, stage.events);
-    let mut counts = BTreeMap::new();
-    for outcome in &outcomes {
-        *counts.entry(*outcome).or_insert(0) += 1;
-    }
-    let cut_short = stage.halt.why().filter(|why| {
-        // Where nothing was left to run, it is whole in spite of that.
-        *why == CutShort::Interrupted || outcomes.iter().any(|outcome| outcome.is_cut_short())
-    });
-    let exit = Exit::of(&outcomes, cut_short.as_ref());
     if let Some(baseline) = &invocation.baseline {
         let comparison = Comparison::new(baseline, &results);
         stage.events.emit(Event::Compared(Box::new(comparison)));
     }
-    stage.events.emit(Event::RunFinished(Footer {
-        cut_short,
-        took: began.elapsed(),
-        counts,
-    }));
+    let footer = footer(&outcomes, stage.halt.why(), began.elapsed());
+    let exit = Exit::of(&outcomes, footer.cut_short.as_ref());
+    stage.events.emit(Event::RunFinished(footer));
     exit
+}
+
+/// What is known before these turns begin.
+fn header(work: &Workload, manner: &Manner, invocation: &Invocation, turns: &[Turn<'_>]) -> Header {
+    Header {
+        repeat: manner.repeat_at_once(),
+        until_failure: manner.until_failure,
+        retries: manner.retries,
+        part_of: work.part_of.clone(),
+        same_process: work.same_process,
+        features: work.other_features(),
+        ..Header::new(invocation, &work.config, turns)
+    }
+}
+
+/// What is known at the end. `halted` is why nothing more was to begin, where that was so.
+fn footer(outcomes: &[Outcome], halted: Option<CutShort>, took: Duration) -> Footer {
+    let mut counts = BTreeMap::new();
+    for outcome in outcomes {
+        *counts.entry(*outcome).or_insert(0) += 1;
+    }
+    let cut_short = halted.filter(|why| {
+        // Where nothing was left to run, it is whole in spite of that.
+        *why == CutShort::Interrupted || outcomes.iter().any(|outcome| outcome.is_cut_short())
+    });
+    Footer {
+        cut_short,
+        took,
+        counts,
+    }
 }
 
 /// Ends the run when it has taken as long as it may.

@@ -78,52 +78,14 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
     }
 }
 
-fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Refusal> {
-    let Run {
-        selection,
-        manner,
-        comparing,
-        reports,
-        rerun_failed,
-    } = asked;
+fn run_scenarios(cli: &Cli, asked: &Run, config: Config) -> Result<Exit, Refusal> {
+    let manner = &asked.manner;
     let looking = Looking::into(&config.root);
-    let scale = &mut config.scale;
-    scale.long_running = manner.long_running.unwrap_or(scale.long_running);
-    scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
-    let all_runs = config.output.join(runs::FOLDER);
-    let mut invocation = Invocation {
-        command: command_line(),
-        baseline: past::baseline(comparing, || Ok(all_runs)).map_err(Refusal::usage)?,
-        ..Invocation::default()
+    let Some((work, mut invocation)) = prepare(cli, asked, config)? else {
+        return Ok(Exit::Green);
     };
-    let mut options = asked.options_again(selection);
-    let mut work = match rerun_failed {
-        None => Workload::new(config, selection)?,
-        Some(run) => {
-            let before = Before::find(run.as_deref(), &config).map_err(Refusal::usage)?;
-            let Some((work, warnings)) = before.workload(config)? else {
-                let run = before.run;
-                say(&format!(
-                    "nothing to run again: everything was green in {run}"
-                ));
-                return Ok(Exit::Green);
-            };
-            options = asked.options_again(before.selection());
-            invocation.warnings = warnings;
-            invocation.rerun_of = Some(before.run);
-            work
-        }
-    };
-    if let Some(shard) = manner.shard {
-        work.keep(shard, manner.repeat_at_once());
-    }
-    let reports = &reports.and_fitting();
+    let reports = &asked.reports.and_fitting();
     reports.check().map_err(Refusal::usage)?;
-    invocation.run = runs::new_name();
-    invocation.again = Again {
-        command: command_again(cli),
-        options,
-    };
     let all_runs = work.config.output.join(runs::FOLDER);
     let folder = all_runs.join(&invocation.run);
     let log = EventLog::create(&folder).map_err(Refusal::usage)?;
@@ -148,6 +110,49 @@ fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Ref
         return Ok(exit.or(Exit::Usage));
     }
     Ok(exit)
+}
+
+/// Finds out what there is to do, and how that is called; nothing where everything is green that was
+/// to be run again.
+fn prepare(
+    cli: &Cli,
+    asked: &Run,
+    mut config: Config,
+) -> Result<Option<(Workload, Invocation)>, Refusal> {
+    let manner = &asked.manner;
+    let scale = &mut config.scale;
+    scale.long_running = manner.long_running.unwrap_or(scale.long_running);
+    scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
+    let all_runs = config.output.join(runs::FOLDER);
+    let baseline = past::baseline(&asked.comparing, || Ok(all_runs)).map_err(Refusal::usage)?;
+    let mut invocation = Invocation {
+        run: runs::new_name(),
+        command: command_line(),
+        again: Again {
+            command: command_again(cli),
+            options: asked.options_again(&asked.selection),
+        },
+        baseline,
+        ..Invocation::default()
+    };
+    let Some(run) = &asked.rerun_failed else {
+        let mut work = Workload::new(config, &asked.selection)?;
+        if let Some(shard) = manner.shard {
+            work.keep(shard, manner.repeat_at_once());
+        }
+        return Ok(Some((work, invocation)));
+    };
+    let before = Before::find(run.as_deref(), &config).map_err(Refusal::usage)?;
+    let Some((work, warnings)) = before.workload(config)? else {
+        let run = before.run;
+        say(&format!(
+            "nothing to run again: everything was green in {run}"
+        ));
+        return Ok(None);
+    };
+    invocation.again.options = asked.options_again(before.selection());
+    (invocation.rerun_of, invocation.warnings) = (Some(before.run), warnings);
+    Ok(Some((work, invocation)))
 }
 
 fn read_and_report(log: &Path, reports: &Reports) -> Result<(), String> {

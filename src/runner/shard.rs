@@ -131,7 +131,8 @@ mod tests {
             let largest = sizes.iter().max().unwrap() - sizes.iter().min().unwrap();
             assert!(largest <= 1, "{sizes:?}");
             let mut expected = words(&whole);
-            (all.sort(), expected.sort());
+            all.sort();
+            expected.sort();
             assert_eq!(all, expected, "{of} parts");
         }
         let mut second = whole;

@@ -27,31 +27,33 @@ fn compared(project: &Project, baseline: &[&str], more: &[&str]) -> crate::proje
 
 #[test]
 fn every_difference_is_told() {
-    for baseline in [
-        "FIRST",
-        "out/runs/FIRST",
-        "out/runs/FIRST/events.ndjson",
-        "first.json",
-    ] {
-        let project = Project::new();
-        let ran = compared(&project, &["--baseline", baseline], &["--slower", "1.1"]);
-        ran.assert(1, "  worse:  1.1 fails-once: failed (passed before)\n");
-        ran.assert(1, "  better: 1.2 fails-once: passed (failed before)\n");
-        ran.assert(1, "  slower: 1.3 fails-once: ");
-        ran.assert(1, "  new:    1.5 fails-once\n");
-        ran.assert(1, "  gone:   1.4 fails-once\n");
-        let [matrix, compared, counts] = [
-            "\n✓ passed   F failed\n",
-            "\ncompared with ",
-            "3 passed, 1 failed in ",
-        ]
-        .map(|part| ran.out.find(part).unwrap());
-        assert!(matrix < compared && compared < counts, "{}", ran.text());
-        let comparison = &project.json("out.json")["comparison"];
-        assert_eq!(comparison["worse"][0]["id"], "1.1");
-        assert_eq!(comparison["worse"][0]["before"]["outcome"], "passed");
-        assert_eq!(comparison["worse"][0]["now"]["outcome"], "failed");
-        assert_eq!(comparison["gone"][0]["now"], serde_json::Value::Null);
+    let project = Project::new();
+    let ran = compared(&project, &["--baseline", "FIRST"], &["--slower", "1.1"]);
+    ran.assert(1, "  worse:  1.1 fails-once: failed (passed before)\n");
+    ran.assert(1, "  better: 1.2 fails-once: passed (failed before)\n");
+    ran.assert(1, "  slower: 1.3 fails-once: ");
+    ran.assert(1, "  new:    1.5 fails-once\n");
+    ran.assert(1, "  gone:   1.4 fails-once\n");
+    let parts = [
+        "\n✓ passed   F failed\n",
+        "\ncompared with ",
+        "3 passed, 1 failed in ",
+    ];
+    let [matrix, compared, counts] = parts.map(|part| ran.out.find(part).unwrap());
+    assert!(matrix < compared && compared < counts, "{}", ran.text());
+    let comparison = &project.json("out.json")["comparison"];
+    assert_eq!(comparison["worse"][0]["id"], "1.1");
+    assert_eq!(comparison["worse"][0]["before"]["outcome"], "passed");
+    assert_eq!(comparison["worse"][0]["now"]["outcome"], "failed");
+    assert_eq!(comparison["gone"][0]["now"], serde_json::Value::Null);
+
+    let first = comparison["baseline"].as_str().unwrap();
+    let folder = format!("out/runs/{first}");
+    let log = format!("{folder}/events.ndjson");
+    for baseline in [first, &folder, &log, "first.json"] {
+        let arguments = ["report", "--slower", "1.1", "--baseline", baseline];
+        let again = project.run(&arguments);
+        assert_eq!((again.code, &again.out), (1, &ran.out), "{baseline}");
     }
 }
 
