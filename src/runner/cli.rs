@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::baseline;
+use super::outcome::FlakyIs;
 use super::scale;
+use super::shard::Shard;
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -22,6 +25,16 @@ Examples:
   ./test.sh rust 11.3 --long-running 24h
                                  what is scaled to seconds otherwise, for a whole day
   ./test.sh rust --shuffle=7     every scenario, in the order that the seed 7 gives
+  ./test.sh rust 1.7 --until-failure
+                                 again and again, until it fails or you press Ctrl-C
+  ./test.sh all --retries 2 --flaky=fail
+                                 up to three attempts each; red if one needed more than one
+  ./test.sh all --fail-fast --time-limit 10m
+                                 not longer than ten minutes, and not beyond the first failure
+  ./test.sh --rerun-failed       what was not green in the latest run
+  ./test.sh all --baseline main.json
+                                 everything, and what is different from a run that left this report
+  ./test.sh all --shard 2/5      the second of five parts, each on a machine of its own
   ./test.sh all --junit out.xml --json out.json
                                  everything, with reports for other programs
   ./test.sh all --html out.html  everything, with a page to look at in a browser
@@ -54,11 +67,27 @@ Examples:
   ./test.sh report --html out.html     a page of it to look at in a browser
   ./test.sh report target/harmony/runs/20260101-120000-4711 --json -
                                        JSON of that run, on standard output
+  ./test.sh report --baseline main.json
+                                       what is different from a run that left a JSON report
 
 Reports are made of the log that every run writes as it goes, target/harmony/runs/<run>/events.ndjson.
 A run that was killed has one as well: its reports say that it is incomplete.
 
-Exit codes: 0 the reports were made, whatever they say; 2 not.";
+Exit codes: 0 the reports were made, whatever they say; 1 something is worse than in --baseline; 2 they
+were not made.";
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  ./test.sh all --shard 1/2            on one machine
+  ./test.sh all --shard 2/2            on another one, at the same commit
+  ./test.sh merge part-1 part-2 -o whole --junit out.xml
+                                       the folders of both runs, copied to one place: one run
+  ./test.sh report whole --json out.json
+
+All runs have to be of the same version of harmony and the same commit, and none may have an execution
+that another one has. Where a shard is missing, or a run was cut short, the merged run is incomplete.
+
+Exit codes: as for `run`; a run that is incomplete is not green.";
 
 /// Runs scenarios on step servers in several languages, in every combination.
 #[derive(Debug, Parser)]
@@ -101,7 +130,13 @@ pub enum Command {
         /// Which.
         #[command(flatten)]
         reports: Reports,
+        /// What it is compared with.
+        #[command(flatten)]
+        comparing: Comparing,
     },
+    /// Make one run of several: shards of a plan, or runs that have nothing in common.
+    #[command(after_help = MERGE_EXAMPLES)]
+    Merge(Merge),
     /// Find out whether platforms can be set up and started, and answer.
     Doctor {
         /// Platforms; by default all of them.
@@ -125,9 +160,21 @@ pub struct Run {
     /// What.
     #[command(flatten)]
     pub selection: Selection,
+    /// Run those executions again that were not green in a run: its folder, log or name, or the
+    /// latest one. Nothing else can be asked for then.
+    #[arg(
+        long,
+        value_name = "RUN",
+        num_args = 0..=1,
+        conflicts_with_all = ["arguments", "tags", "name", "features", "same_process", "shard"]
+    )]
+    pub rerun_failed: Option<Option<PathBuf>>,
     /// How.
     #[command(flatten)]
     pub manner: Manner,
+    /// What it is compared with.
+    #[command(flatten)]
+    pub comparing: Comparing,
     /// What is made of it.
     #[command(flatten)]
     pub reports: Reports,
@@ -135,12 +182,12 @@ pub struct Run {
 
 impl Run {
     /// The options without which a failure might not come again, each with a space before it.
-    pub fn options_again(&self) -> String {
+    pub fn options_again(&self, selection: &Selection) -> String {
         let mut options = String::new();
-        if self.selection.same_process {
+        if selection.same_process {
             options.push_str(" --same-process");
         }
-        if let Some(folder) = &self.selection.features {
+        if let Some(folder) = &selection.features {
             options.push_str(&format!(" --features {}", folder.display()));
         }
         if let Some(time) = self.manner.long_running {
@@ -152,11 +199,31 @@ impl Run {
         if self.manner.no_sandbox {
             options.push_str(" --no-sandbox");
         }
-        if self.manner.repeat > 1 {
-            options.push_str(&format!(" --repeat {}", self.manner.repeat));
+        if self.manner.until_failure {
+            options.push_str(" --until-failure");
+        }
+        if let Some(repeat) = self.manner.repeat.filter(|repeat| *repeat > 1) {
+            options.push_str(&format!(" --repeat {repeat}"));
         }
         options
     }
+}
+
+/// Which runs are merged, and what is made of them.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// The folders of the runs, their logs, or their names.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The folder of the merged run; by default a new one among those of other runs.
+    #[arg(short, long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// What it is compared with.
+    #[command(flatten)]
+    pub comparing: Comparing,
+    /// What is made of it.
+    #[command(flatten)]
+    pub reports: Reports,
 }
 
 /// How executions are run.
@@ -167,8 +234,35 @@ pub struct Manner {
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
     /// Run every execution so many times.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = value_parser!(u32).range(1..))]
-    pub repeat: u32,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub repeat: Option<u32>,
+    /// Run everything round by round until one execution is not green, or you press Ctrl-C; with
+    /// --repeat N, N rounds at most.
+    #[arg(long)]
+    pub until_failure: bool,
+    /// Begin no more executions after the first that is not green; those that run go on.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Run an execution again that fails, times out, crashes or leaks, up to N times. One that
+    /// passes then is flaky.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = value_parser!(u32).range(..100))]
+    pub retries: u32,
+    /// Run only part I of N of what is asked for; `merge` makes one run of all parts.
+    #[arg(long, value_name = "I/N", conflicts_with = "until_failure")]
+    pub shard: Option<Shard>,
+    /// Whether flaky executions are a warning, or fail the run.
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        default_value = "warn",
+        requires = "retries"
+    )]
+    pub flaky: FlakyIs,
+    /// End the run after so long (90, 90s, 5m, 24h), set-up included, with what is known then; by
+    /// default what the configuration says.
+    #[arg(long, value_name = "TIME", value_parser = scale::duration)]
+    pub time_limit: Option<Duration>,
     /// Run the executions in a random order; the seed that is printed brings it back.
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
     pub shuffle: Option<Option<u64>>,
@@ -185,6 +279,47 @@ pub struct Manner {
     pub no_sandbox: bool,
 }
 
+impl Manner {
+    /// How many rounds are planned when the run begins.
+    pub fn repeat_at_once(&self) -> u32 {
+        match self.until_failure {
+            true => 1,
+            false => self.repeat.unwrap_or(1),
+        }
+    }
+
+    /// How many rounds there may be.
+    pub fn rounds(&self) -> usize {
+        match (self.until_failure, self.repeat) {
+            (true, None) => usize::MAX,
+            (_, repeat) => repeat.map_or(1, |repeat| repeat as usize),
+        }
+    }
+
+    /// Whether an execution may run more than once, attempts aside.
+    pub fn runs_repeatedly(&self) -> bool {
+        self.until_failure || self.repeat_at_once() > 1
+    }
+}
+
+/// What a run is compared with.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Comparing {
+    /// Say what is worse, better, slower, new or gone compared with this run: its folder, log or
+    /// name, or a JSON report (*.json) of it.
+    #[arg(long, value_name = "RUN")]
+    pub baseline: Option<PathBuf>,
+    /// How many times longer something takes that is told as slower; half a second at least.
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        value_parser = baseline::slower,
+        default_value = "2",
+        requires = "baseline"
+    )]
+    pub slower: f64,
+}
+
 /// Reports beside that on the terminal; `-` as a file is standard output.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Reports (FILE may be - for standard output)")]
@@ -198,6 +333,9 @@ pub struct Reports {
     /// Write a page to look at in a browser.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write Cucumber Messages, one a line, for tools that read those of Cucumber.
+    #[arg(long, value_name = "FILE")]
+    pub messages: Option<PathBuf>,
     /// Print annotations for GitHub Actions, and add to the summary of the step; a run under GitHub
     /// Actions does so by itself.
     #[arg(long)]

@@ -50,6 +50,18 @@ pub struct Config {
     pub platforms: Vec<Platform>,
 }
 
+impl Config {
+    /// Which of these platforms are not there, and why.
+    pub fn missing(&self, names: &[String]) -> Vec<String> {
+        let meant = |platform: &&Platform| names.contains(&platform.name);
+        let missing = self.platforms.iter().filter(meant).filter_map(|platform| {
+            let why = platform.missing()?;
+            Some(format!("{}: {why}", platform.name))
+        });
+        missing.collect()
+    }
+}
+
 /// What is wrong with the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}: {message}", file.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
@@ -151,7 +163,7 @@ const TOP_KEYS: [&str; 9] = [
     "scale",
     "platforms",
 ];
-const LIMIT_KEYS: [&str; 5] = ["start", "step", "execution", "shutdown", "setup"];
+const LIMIT_KEYS: [&str; 6] = ["start", "step", "execution", "shutdown", "setup", "run"];
 const SANDBOX_KEYS: [&str; 1] = ["shm-size"];
 const SCALE_KEYS: [&str; 2] = ["long-running-seconds", "benchmark"];
 const PLATFORM_KEYS: [&str; 9] = [
@@ -216,6 +228,10 @@ fn parse(
             execution: limit("execution", 300.0)?,
             shutdown: limit("shutdown", 5.0)?,
             setup: limit("setup", 900.0)?,
+            run: match raw.limits.contains_key("run") {
+                true => Some(limit("run", 0.0)?),
+                false => None,
+            },
         },
         scale: raw
             .scale

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Comparison;
+use super::halt::CutShort;
 use super::header::Header;
 use super::outcome::Outcome;
 use super::tally::Tally;
@@ -59,7 +61,14 @@ pub enum Event {
         /// What it printed last.
         output: String,
     },
-    /// An execution begins.
+    /// Everything is run once more. The first round begins with the run.
+    RoundStarted {
+        /// The how many-th time.
+        round: u32,
+        /// All executions of the round, in the order of their numbers.
+        executions: Vec<ExecutionInfo>,
+    },
+    /// An execution begins, or one more attempt of it.
     ExecutionStarted(ExecutionInfo),
     /// The program of a step server was started.
     ProcessStarted {
@@ -164,6 +173,8 @@ pub enum Event {
         /// what comes with their answers.
         more: PathBuf,
     },
+    /// An execution has failed and is going to be run again.
+    AttemptFinished(Box<ExecutionReport>),
     /// An execution has ended, or did not run.
     ExecutionFinished(Box<ExecutionReport>),
     /// Scenarios are going to be run to see what they notice.
@@ -198,15 +209,40 @@ pub enum Event {
         /// How long it took.
         took: Duration,
     },
+    /// What is different from a run before.
+    Compared(Box<Comparison>),
     /// The run has ended.
     RunFinished(Footer),
+}
+
+impl Event {
+    /// The number of the execution that it is about.
+    pub fn execution_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Event::ExecutionStarted(info) => Some(&mut info.number),
+            Event::AttemptFinished(report) | Event::ExecutionFinished(report) => {
+                Some(&mut report.info.number)
+            }
+            Event::LogLine(line) => Some(&mut line.execution),
+            Event::ProcessStarted { execution, .. }
+            | Event::ProcessReady { execution, .. }
+            | Event::ProcessExited { execution, .. }
+            | Event::StepStarted { execution, .. }
+            | Event::StepSent { execution, .. }
+            | Event::StepAnswered { execution, .. }
+            | Event::StepFinished { execution, .. }
+            | Event::Attachment { execution, .. }
+            | Event::LogEnded { execution, .. } => Some(execution),
+            _ => None,
+        }
+    }
 }
 
 /// How a run has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Footer {
-    /// Whether the user ended it.
-    pub interrupted: bool,
+    /// Why it is not whole, where that is so.
+    pub cut_short: Option<CutShort>,
     /// How long it took.
     #[serde(with = "seconds")]
     pub took: Duration,
@@ -216,9 +252,8 @@ pub struct Footer {
 
 impl Footer {
     /// Why a report is not of a whole run, where that is so.
-    pub fn shortcoming(&self) -> Option<&'static str> {
-        let words = "interrupted: this report is not of a whole run";
-        self.interrupted.then_some(words)
+    pub fn shortcoming(&self) -> Option<String> {
+        self.cut_short.as_ref().map(CutShort::words)
     }
 }
 
@@ -291,6 +326,8 @@ pub struct ExecutionReport {
     /// What it is.
     #[serde(flatten)]
     pub info: ExecutionInfo,
+    /// The how many-th attempt this was, from 1.
+    pub attempt: u32,
     /// What became of it.
     pub outcome: Outcome,
     /// Why.

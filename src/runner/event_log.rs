@@ -5,7 +5,7 @@
 //! [`Event::RunFinished`].
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -80,6 +80,23 @@ impl Reporter for EventLog {
             self.file = None;
         }
     }
+}
+
+/// Writes a whole log, and makes the folder for it.
+///
+/// # Errors
+///
+/// Why that failed, with the path.
+pub fn write(path: &Path, lines: &[Line]) -> Result<(), String> {
+    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(wrong)?;
+    let mut file = BufWriter::new(File::create(path).map_err(wrong)?);
+    for line in lines {
+        serde_json::to_writer(&mut file, line).map_err(|error| wrong(error.into()))?;
+        file.write_all(b"\n").map_err(wrong)?;
+    }
+    file.flush().map_err(wrong)
 }
 
 /// Why a log cannot be read.

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use tokio_util::sync::CancellationToken;
 
 use super::cast::Cast;
 use super::config::Config;
 use super::context;
 use super::event::{Event, Events, FailedStep};
 use super::fault::Fault;
+use super::halt::{CutShort, Halt};
 use super::limits::ScenarioLimits;
 use super::outcome::{Evidence, Outcome};
 use super::plan::Execution;
@@ -31,8 +31,8 @@ pub struct Stage<'a> {
     pub spawner: &'a Spawner,
     /// Where events go.
     pub events: &'a Events,
-    /// Set when the user ends the run.
-    pub interrupt: &'a CancellationToken,
+    /// Ends the run before its end.
+    pub halt: &'a Halt,
 }
 
 /// An execution that is to be run, and how.
@@ -91,8 +91,9 @@ pub async fn execute(stage: &Stage<'_>, task: &Task<'_>) -> Ended {
     let limit = limits.execution;
     let fault = tokio::select! {
         biased;
-        () = stage.interrupt.cancelled() => {
-            Some(Fault::new(Outcome::Interrupted, "the run was interrupted"))
+        () = stage.halt.ending() => {
+            let why = stage.halt.why().unwrap_or(CutShort::Interrupted);
+            Some(Fault::new(Outcome::Interrupted, why.reason()))
         }
         played = tokio::time::timeout(limit, running.play(task)) => match played {
             Ok(played) => played.err(),

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::halt::CutShort;
 use super::outcome::Outcome;
 
 /// What the runner's exit code says.
@@ -22,13 +23,13 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The exit code of a run whose executions had these outcomes.
-    pub fn of(outcomes: &[Outcome], interrupted: bool) -> Exit {
-        if interrupted {
+    /// The exit code of a run whose executions had these outcomes, and that was `cut_short` if so.
+    pub fn of(outcomes: &[Outcome], cut_short: Option<&CutShort>) -> Exit {
+        if cut_short == Some(&CutShort::Interrupted) {
             Exit::Interrupted
         } else if outcomes.contains(&Outcome::SetupError) {
             Exit::Setup
-        } else if outcomes.iter().all(|outcome| outcome.is_green()) {
+        } else if cut_short.is_none() && outcomes.iter().all(|outcome| outcome.is_green()) {
             Exit::Green
         } else {
             Exit::Red
@@ -69,15 +70,19 @@ mod tests {
     #[test]
     fn the_worst_decides() {
         use Outcome::{Failed, Interrupted, KnownFailure, Passed, SetupError, Skipped};
+        let by_user = Some(&CutShort::Interrupted);
         assert_eq!(
-            Exit::of(&[Passed, Skipped, KnownFailure], false),
+            Exit::of(&[Passed, Skipped, KnownFailure], None),
             Exit::Green
         );
-        assert_eq!(Exit::of(&[Passed, Failed], false), Exit::Red);
-        assert_eq!(Exit::of(&[Failed, SetupError], false), Exit::Setup);
+        assert_eq!(Exit::of(&[Passed, Failed], None), Exit::Red);
+        assert_eq!(Exit::of(&[Failed, SetupError], None), Exit::Setup);
         assert_eq!(
-            Exit::of(&[SetupError, Interrupted], true),
+            Exit::of(&[SetupError, Interrupted], by_user),
             Exit::Interrupted
         );
+        let by_itself = Some(&CutShort::FirstFailure);
+        assert_eq!(Exit::of(&[Passed], by_itself), Exit::Red);
+        assert_eq!(Exit::of(&[SetupError], by_itself), Exit::Setup);
     }
 }

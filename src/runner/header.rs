@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Baseline;
 use super::config::Config;
 use super::event::ExecutionInfo;
 use super::machine::{Commit, Machine};
 use super::route::RoutedScenario;
 use super::scenario::Step;
 use super::schedule::Turn;
+use super::shard::{PartOf, Shard};
 
 /// The number of the log's format. It changes with everything that an older reader cannot read.
 pub const FORMAT: u32 = 1;
@@ -39,10 +41,29 @@ pub struct Header {
     pub jobs: usize,
     /// How many times each is run.
     pub repeat: u32,
+    /// Whether they are run round by round until one is not green; `repeat` is 1 then.
+    pub until_failure: bool,
+    /// How many more times one is run that failed, at most.
+    pub retries: u32,
     /// What their order comes from, where it is not that of the plan.
     pub seed: Option<u64>,
+    /// Which part of a plan it is, where it is not all of it.
+    pub part_of: Option<PartOf>,
+    /// The run whose executions that were not green are run again, where that is so.
+    pub rerun_of: Option<String>,
+    /// The runs that this one was merged of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<MergedRun>,
+    /// Whether one process plays all roles.
+    pub same_process: bool,
+    /// The folder of the feature files where it is not the configured one, like the paths of
+    /// scenarios.
+    pub features: Option<PathBuf>,
     /// The scenarios that are run.
     pub scenarios: Vec<PlannedScenario>,
+    /// The feature files of these scenarios.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<FeatureSource>,
     /// All executions, each repetition on its own, in the order of their numbers.
     pub executions: Vec<ExecutionInfo>,
 }
@@ -54,6 +75,21 @@ pub struct Again {
     pub command: String,
     /// The options that matter for it, each with a space before it.
     pub options: String,
+}
+
+/// A run that was merged with others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedRun {
+    /// Its name.
+    pub run: String,
+    /// When it began.
+    pub date: String,
+    /// Its command line.
+    pub command: Vec<String>,
+    /// Where it ran.
+    pub machine: Machine,
+    /// Which shard it was, if one.
+    pub shard: Option<Shard>,
 }
 
 /// A platform of the configuration.
@@ -84,6 +120,15 @@ pub struct PlannedScenario {
     pub steps: Vec<PlannedStep>,
 }
 
+/// A feature file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureSource {
+    /// The file, like that of its scenarios.
+    pub file: PathBuf,
+    /// What is in it.
+    pub text: String,
+}
+
 /// A step of a scenario that is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
@@ -105,19 +150,27 @@ pub struct Invocation {
     pub again: Again,
     /// What the folder of the configuration has checked out.
     pub commit: Option<Commit>,
+    /// The run whose executions are run again.
+    pub rerun_of: Option<String>,
+    /// What it is compared with.
+    pub baseline: Option<Baseline>,
+    /// What the user should know about what was asked for.
+    pub warnings: Vec<String>,
 }
 
 impl Header {
     /// The header of a run of these turns, which are in the order of their numbers.
     pub fn new(invocation: &Invocation, config: &Config, turns: &[Turn<'_>]) -> Header {
         let mut scenarios: Vec<PlannedScenario> = Vec::new();
+        let mut sources = Vec::new();
         let first_round = turns.iter().filter(|turn| turn.repetition == 1);
         for turn in first_round {
             let scenario = &turn.execution.scenario;
             let id = scenario.scenario.id.to_string();
-            // Executions come scenario by scenario.
-            if scenarios.last().is_none_or(|last| last.id != id) {
-                scenarios.push(planned(scenario, &config.root));
+            if !scenarios.iter().any(|known| known.id == id) {
+                let scenario = &scenario.scenario;
+                add_source(&mut sources, &scenario.file, &config.root);
+                scenarios.push(planned(&turn.execution.scenario, &config.root));
             }
         }
         let platforms = config.platforms.iter().map(|platform| PlatformInfo {
@@ -129,6 +182,9 @@ impl Header {
             command,
             again,
             commit,
+            rerun_of,
+            baseline: _,
+            warnings: _,
         } = invocation.clone();
         Header {
             format: FORMAT,
@@ -144,8 +200,16 @@ impl Header {
             platforms: platforms.collect(),
             jobs: 1,
             repeat: 1,
+            until_failure: false,
+            retries: 0,
             seed: None,
+            part_of: None,
+            rerun_of,
+            merged: Vec::new(),
+            same_process: false,
+            features: None,
             scenarios,
+            sources,
             executions: turns
                 .iter()
                 .map(|turn| describe(turn, &config.root))
@@ -156,6 +220,17 @@ impl Header {
     /// The scenario of that id.
     pub fn scenario(&self, id: &str) -> Option<&PlannedScenario> {
         self.scenarios.iter().find(|scenario| scenario.id == id)
+    }
+}
+
+/// Keeps a feature file. One that is not there any more is missing in reports.
+fn add_source(sources: &mut Vec<FeatureSource>, path: &Path, root: &Path) {
+    let file = within(path, root);
+    if sources.iter().any(|known| known.file == file) {
+        return;
+    }
+    if let Ok(text) = std::fs::read_to_string(path) {
+        sources.push(FeatureSource { file, text });
     }
 }
 
@@ -200,6 +275,6 @@ pub fn describe(turn: &Turn<'_>, root: &Path) -> ExecutionInfo {
 }
 
 /// The path relative to `root`, where it is in there.
-fn within(path: &Path, root: &Path) -> PathBuf {
+pub fn within(path: &Path, root: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_owned()
 }

@@ -30,6 +30,8 @@ pub struct Limits {
     pub shutdown: Duration,
     /// For the set-up command of one platform.
     pub setup: Duration,
+    /// For a whole run, set-up included, where there is a limit.
+    pub run: Option<Duration>,
 }
 
 /// The limits of one scenario.
@@ -89,6 +91,7 @@ mod tests {
             execution: Duration::from_secs(300),
             shutdown: Duration::from_secs(1),
             setup: Duration::from_secs(1),
+            run: None,
         };
         let scale = Scale {
             long_running: Duration::from_secs(1000),

@@ -21,11 +21,15 @@
 //! [`runs`] says where the log of a run is, and for how long.
 //!
 //! [`schedule`] says which executions run side by side, in what order and how often, [`limits`] how
-//! long they may take, and [`scale`] what is made shorter.
+//! long they may take, and [`scale`] what is made shorter. [`halt`] ends a run before its end.
+//! A plan may be one [`shard`] of a larger one, or what was not green before ([`rerun`]); [`merge`]
+//! makes one run of several, and [`baseline`] says what is different from a run before.
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
-//! [`session`]. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
+//! [`session`], [`past`] what there is to do with runs that were; [`invocation`] is what all of them
+//! read from the command line. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
 //! takes together who noticed ([`tally`], [`survivor`]).
 
+pub mod baseline;
 pub mod cast;
 pub mod catalogue;
 pub mod cli;
@@ -39,23 +43,28 @@ pub mod exit;
 pub mod fault;
 pub mod feature;
 pub mod filter;
+pub mod halt;
 pub mod header;
 pub mod holder;
+pub mod invocation;
 pub mod known;
 pub mod leftover;
 pub mod limits;
 pub mod machine;
+pub mod merge;
 pub mod mutant;
 pub mod mutate;
 pub mod nearest;
 pub mod outcome;
 pub mod outside;
+pub mod past;
 pub mod plan;
 pub mod platform;
 pub mod preflight;
 pub mod process;
 pub mod record;
 pub mod report;
+pub mod rerun;
 pub mod route;
 pub mod run;
 pub mod runs;
@@ -66,6 +75,7 @@ pub mod scenario;
 pub mod schedule;
 pub mod session;
 pub mod setup;
+pub mod shard;
 pub mod snippet;
 pub mod spawn;
 pub mod stderr;

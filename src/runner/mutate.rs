@@ -24,7 +24,7 @@ use super::preflight;
 use super::route::{Destination, RoutedStep};
 use super::run::{Arena, try_sandbox};
 use super::runs;
-use super::schedule::{Schedule, jobs, schedule};
+use super::schedule::{Rounds, Schedule, jobs, schedule};
 use super::survivor::{self, Survivor};
 use super::tally::Tally;
 use super::terminal::warn;
@@ -104,12 +104,12 @@ impl Bench<'_> {
 
     fn schedule<'e>(&self, executions: &'e [Execution]) -> Schedule<'e> {
         let platforms = &self.work.config.platforms;
-        schedule(executions, 1, None, self.jobs)
+        schedule(executions, &Rounds::once(), None, self.jobs)
             .with_alone(|execution| outside::takes_part(execution, platforms))
     }
 
     fn is_interrupted(&self) -> bool {
-        self.arena.stage.interrupt.is_cancelled()
+        self.arena.stage.halt.is_ending()
     }
 
     /// The executions that pass unchanged, and the outcomes of the others.

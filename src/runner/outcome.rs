@@ -31,28 +31,40 @@ pub enum Outcome {
     KnownFailure,
     /// `known-failures.toml` says that it fails, but it passed.
     UnexpectedPass,
-    /// The user ended the run before it.
+    /// It failed, and passed when it was run again.
+    Flaky,
+    /// The same in a run that is to be red then.
+    FlakyFailure,
+    /// A platform that a run may do without is missing.
+    Unavailable,
+    /// The run was ended while it ran.
     Interrupted,
+    /// The run was ended before it began.
+    NotRun,
     /// Its end is not in the log of a run that has no end itself.
     Incomplete,
 }
 
 impl Outcome {
     /// All outcomes, in the order in which they are counted.
-    pub const ALL: [Outcome; 13] = [
+    pub const ALL: [Outcome; 17] = [
         Outcome::Passed,
+        Outcome::Flaky,
         Outcome::Failed,
         Outcome::TimedOut,
         Outcome::Crashed,
         Outcome::Leaked,
         Outcome::Undefined,
         Outcome::UnexpectedPass,
+        Outcome::FlakyFailure,
         Outcome::SetupError,
         Outcome::Interrupted,
+        Outcome::NotRun,
         Outcome::Incomplete,
         Outcome::KnownFailure,
         Outcome::Unsupported,
         Outcome::Skipped,
+        Outcome::Unavailable,
     ];
 
     /// In words.
@@ -69,7 +81,11 @@ impl Outcome {
             Outcome::SetupError => "setup error",
             Outcome::KnownFailure => "known failure",
             Outcome::UnexpectedPass => "unexpected pass",
+            Outcome::Flaky => "flaky",
+            Outcome::FlakyFailure => "flaky failure",
+            Outcome::Unavailable => "unavailable",
             Outcome::Interrupted => "interrupted",
+            Outcome::NotRun => "not run",
             Outcome::Incomplete => "incomplete",
         }
     }
@@ -88,7 +104,11 @@ impl Outcome {
             Outcome::SetupError => '!',
             Outcome::KnownFailure => 'k',
             Outcome::UnexpectedPass => 'U',
+            Outcome::Flaky => '~',
+            Outcome::FlakyFailure => '%',
+            Outcome::Unavailable => 'n',
             Outcome::Interrupted => 'I',
+            Outcome::NotRun => '·',
             Outcome::Incomplete => 'X',
         }
     }
@@ -97,7 +117,38 @@ impl Outcome {
     pub fn is_green(self) -> bool {
         matches!(
             self,
-            Outcome::Passed | Outcome::KnownFailure | Outcome::Unsupported | Outcome::Skipped
+            Outcome::Passed
+                | Outcome::Flaky
+                | Outcome::KnownFailure
+                | Outcome::Unsupported
+                | Outcome::Skipped
+                | Outcome::Unavailable
+        )
+    }
+
+    /// Which of two is worse: the one with the greater number.
+    pub fn badness(self) -> u8 {
+        match self {
+            Outcome::Passed => 0,
+            outcome if outcome.is_cut_short() => 2,
+            outcome if outcome.is_green() => 1,
+            _ => 3,
+        }
+    }
+
+    /// Whether the execution itself went wrong. Run again it may do better.
+    pub fn is_own_failure(self) -> bool {
+        matches!(
+            self,
+            Outcome::Failed | Outcome::TimedOut | Outcome::Crashed | Outcome::Leaked
+        )
+    }
+
+    /// Whether it says nothing about the scenario, because the run ended too early.
+    pub fn is_cut_short(self) -> bool {
+        matches!(
+            self,
+            Outcome::Interrupted | Outcome::NotRun | Outcome::Incomplete
         )
     }
 }
@@ -133,10 +184,6 @@ pub fn decide(evidence: &Evidence, known: Option<&KnownFailure>) -> Verdict {
             Some(format!("left behind: {}", leaks.join(", "))),
         ),
     };
-    let can_be_known = matches!(
-        outcome,
-        Outcome::Failed | Outcome::TimedOut | Outcome::Crashed | Outcome::Leaked
-    );
     let (outcome, reason) = match known {
         Some(known) if outcome == Outcome::Passed => {
             let entry = format!("it is listed as a known failure ({known})");
@@ -145,7 +192,7 @@ pub fn decide(evidence: &Evidence, known: Option<&KnownFailure>) -> Verdict {
                 Some(format!("{entry}; remove the entry")),
             )
         }
-        Some(known) if can_be_known => {
+        Some(known) if outcome.is_own_failure() => {
             let error = reason.unwrap_or_default();
             if error.contains(&known.contains) {
                 (Outcome::KnownFailure, Some(known.reason.clone()))
@@ -160,6 +207,47 @@ pub fn decide(evidence: &Evidence, known: Option<&KnownFailure>) -> Verdict {
         _ => (outcome, reason),
     };
     Verdict { outcome, reason }
+}
+
+/// What is thought of an execution that failed and passed when it was run again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum FlakyIs {
+    /// It leaves the run green, with a warning.
+    #[default]
+    Warn,
+    /// It makes the run red.
+    Fail,
+}
+
+/// The verdict on an execution whose earlier attempts failed: that on its last attempt, unless this
+/// one is better.
+pub fn after_failures(failed: &[Verdict], last: Verdict, flaky_is: FlakyIs) -> Verdict {
+    let Some(first) = failed.first() else {
+        return last;
+    };
+    let attempt = failed.len() + 1;
+    match last.outcome {
+        Outcome::Passed => Verdict {
+            outcome: match flaky_is {
+                FlakyIs::Warn => Outcome::Flaky,
+                FlakyIs::Fail => Outcome::FlakyFailure,
+            },
+            reason: Some(format!("passed on attempt {attempt} only")),
+        },
+        // That it was skipped the next time, for example, takes nothing back.
+        other if other.is_green() => {
+            let first_reason = first.reason.as_deref().unwrap_or_default();
+            let reason = last.reason.as_deref().unwrap_or_default();
+            let other = other.words();
+            Verdict {
+                outcome: first.outcome,
+                reason: Some(format!(
+                    "{first_reason}\nattempt {attempt} was {other}: {reason}"
+                )),
+            }
+        }
+        _ => last,
+    }
 }
 
 #[cfg(test)]
@@ -225,6 +313,34 @@ mod tests {
     }
 
     #[test]
+    fn only_passing_takes_a_failure_back() {
+        let verdict = |outcome, reason: Option<&str>| Verdict {
+            outcome,
+            reason: reason.map(str::to_owned),
+        };
+        let failed = [
+            verdict(Outcome::Failed, Some("got 2")),
+            verdict(Outcome::Crashed, Some("died")),
+        ];
+        let after = |failed: &[Verdict], outcome, flaky_is| {
+            after_failures(failed, verdict(outcome, Some("r")), flaky_is)
+        };
+        let at_once = after(&[], Outcome::Passed, FlakyIs::Fail);
+        assert_eq!(at_once, verdict(Outcome::Passed, Some("r")));
+        let warned = after(&failed, Outcome::Passed, FlakyIs::Warn);
+        let reason = Some("passed on attempt 3 only");
+        assert_eq!(warned, verdict(Outcome::Flaky, reason));
+        let refused = after(&failed, Outcome::Passed, FlakyIs::Fail);
+        assert_eq!(refused, verdict(Outcome::FlakyFailure, reason));
+        assert!(warned.outcome.is_green() && !refused.outcome.is_green());
+        let again = after(&failed, Outcome::TimedOut, FlakyIs::Warn);
+        assert_eq!(again, verdict(Outcome::TimedOut, Some("r")));
+        let skipped = after(&failed, Outcome::Skipped, FlakyIs::Warn);
+        let reason = Some("got 2\nattempt 3 was skipped: r");
+        assert_eq!(skipped, verdict(Outcome::Failed, reason));
+    }
+
+    #[test]
     fn every_outcome_has_its_own_shape() {
         let symbols: std::collections::BTreeSet<_> = Outcome::ALL.map(Outcome::symbol).into();
         assert_eq!(symbols.len(), Outcome::ALL.len());
@@ -232,6 +348,6 @@ mod tests {
             .iter()
             .filter(|outcome| outcome.is_green())
             .count();
-        assert_eq!(green, 4);
+        assert_eq!(green, 6);
     }
 }

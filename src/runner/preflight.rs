@@ -114,7 +114,7 @@ async fn ask_into(
     let asking = join_all(platforms.iter().map(|platform| ask(platform, stage)));
     let answers = tokio::select! {
         biased;
-        () = stage.interrupt.cancelled() => return,
+        () = stage.halt.ending() => return,
         answers = asking => answers,
     };
     for (platform, answer) in platforms.iter().zip(answers) {

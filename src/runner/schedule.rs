@@ -1,6 +1,7 @@
 //! In which order executions are run, and how many at the same time.
 
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::thread::available_parallelism;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,19 +43,43 @@ pub struct Schedule<'a> {
     pub alone: Vec<Turn<'a>>,
 }
 
-/// Lets every execution have `repeat` turns, in the order that `seed` gives, if there is one.
-/// Where several run at the same time, those that must not come last.
-pub fn schedule(
-    executions: &[Execution],
-    repeat: u32,
+/// How often everything runs, and which of the rounds a schedule is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rounds {
+    /// The rounds that are mixed with each other, from 1.
+    pub repetitions: RangeInclusive<u32>,
+    /// The number of the first turn.
+    pub first_number: usize,
+}
+
+impl Rounds {
+    /// Everything so many times.
+    pub fn up_to(count: u32) -> Rounds {
+        Rounds {
+            repetitions: 1..=count,
+            first_number: 0,
+        }
+    }
+
+    /// Everything once.
+    pub fn once() -> Rounds {
+        Rounds::up_to(1)
+    }
+}
+
+/// Lets every execution have a turn in each of the rounds, in the order that `seed` gives, if there
+/// is one. Where several run at the same time, those that must not come last.
+pub fn schedule<'a>(
+    executions: &'a [Execution],
+    rounds: &Rounds,
     seed: Option<u64>,
     jobs: usize,
-) -> Schedule<'_> {
-    let rounds = (1..=repeat).flat_map(|repetition| {
+) -> Schedule<'a> {
+    let each = rounds.repetitions.clone().flat_map(|repetition| {
         let round = executions.iter();
         round.map(move |execution| (execution, repetition))
     });
-    let numbered = rounds.enumerate();
+    let numbered = (rounds.first_number..).zip(each);
     let mut turns: Vec<_> = numbered
         .map(|(number, (execution, repetition))| Turn {
             number,
@@ -63,7 +88,9 @@ pub fn schedule(
         })
         .collect();
     if let Some(seed) = seed {
-        shuffle(&mut turns, seed);
+        // Rounds that come one by one have an order each.
+        let later = u64::from(*rounds.repetitions.start()) - 1;
+        shuffle(&mut turns, seed.wrapping_add(later));
     }
     let (alone, together) = match jobs {
         1 => (turns, Vec::new()),
@@ -178,13 +205,13 @@ mod tests {
     #[test]
     fn exclusive_ones_come_last_where_several_run() {
         let executions = executions();
-        let several = schedule(&executions, 1, None, 2);
+        let several = schedule(&executions, &Rounds::once(), None, 2);
         assert_eq!(words(&several.alone), ["3.1 a #1", "3.1 b #1"]);
         assert_eq!(
             words(&several.together),
             ["3.2 a #1", "3.2 b #1", "3.3 a #1", "3.3 b #1"]
         );
-        let single = schedule(&executions, 1, None, 1);
+        let single = schedule(&executions, &Rounds::once(), None, 1);
         assert!(single.together.is_empty());
         assert_eq!(words(&single.alone)[..2], ["3.1 a #1", "3.1 b #1"]);
     }
@@ -193,7 +220,7 @@ mod tests {
     fn others_can_be_made_to_run_alone_too() {
         let executions = executions();
         let is_on_b = |execution: &Execution| execution.platforms == ["b"];
-        let schedule = schedule(&executions, 1, None, 2).with_alone(is_on_b);
+        let schedule = schedule(&executions, &Rounds::once(), None, 2).with_alone(is_on_b);
         assert_eq!(words(&schedule.together), ["3.2 a #1", "3.3 a #1"]);
         assert_eq!(
             words(&schedule.alone),
@@ -204,7 +231,7 @@ mod tests {
     #[test]
     fn repetitions_come_round_by_round() {
         let executions = executions();
-        let turns = schedule(&executions[2..4], 2, None, 1).alone;
+        let turns = schedule(&executions[2..4], &Rounds::up_to(2), None, 1).alone;
         assert_eq!(
             words(&turns),
             ["3.2 a #1", "3.2 b #1", "3.2 a #2", "3.2 b #2"]
@@ -214,9 +241,32 @@ mod tests {
     }
 
     #[test]
+    fn a_later_round_has_its_own_numbers_and_order() {
+        let executions = executions();
+        let round = |repetition, seed| {
+            let rounds = Rounds {
+                repetitions: repetition..=repetition,
+                first_number: 10 * repetition as usize,
+            };
+            schedule(&executions, &rounds, seed, 1)
+        };
+        let plain = round(2, None).in_order();
+        let numbers: Vec<_> = plain.iter().map(|turn| turn.number).collect();
+        assert_eq!(numbers, [20, 21, 22, 23, 24, 25]);
+        assert_eq!(words(&plain)[0], "3.1 a #2");
+        let order = |repetition| {
+            let turns = round(repetition, Some(7)).alone;
+            let executions = turns.iter().map(|turn| turn.execution.to_string());
+            executions.collect::<Vec<_>>()
+        };
+        assert_eq!(order(2), order(2));
+        assert_ne!(order(2), order(3));
+    }
+
+    #[test]
     fn a_seed_gives_one_order_of_all() {
         let executions = executions();
-        let order = |seed| words(&schedule(&executions, 4, seed, 1).alone);
+        let order = |seed| words(&schedule(&executions, &Rounds::up_to(4), seed, 1).alone);
         let plain = order(None);
         let one = order(Some(1));
         assert_eq!(one, order(Some(1)));

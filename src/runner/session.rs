@@ -1,32 +1,32 @@
 //! The commands, from the command line to the exit code.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::cli::{Cli, Command, Reports, Run};
-use super::config::{self, Config};
+use super::config::Config;
 use super::event::{Events, Reporter};
 use super::event_log::{self, EventLog};
 use super::execute::Stage;
 use super::exit::{Exit, Refusal};
+use super::halt::{CutShort, Halt};
 use super::header::{Again, Invocation};
 use super::holder;
+use super::invocation::{command_again, command_line, read_config, verbosity};
 use super::leftover;
 use super::machine::Looking;
 use super::mutate::mutate;
 use super::nearest::did_you_mean;
+use super::past::{self, Before};
 use super::plan::Execution;
 use super::platform::Platform;
 use super::preflight::{self, Judgement};
 use super::record::Record;
 use super::report::Console;
-use super::report::console::Verbosity;
 use super::report::mutants::Mutants;
-use super::report::replay::replay;
 use super::route::RoutedScenario;
 use super::run::run;
 use super::runs;
@@ -55,7 +55,12 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
         Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
         Command::Doctor { platforms } => doctor(cli, config()?, platforms),
         Command::Run(run) => run_scenarios(cli, run, config()?),
-        Command::Report { run, reports } => report(cli, run.as_deref(), reports),
+        Command::Report {
+            run,
+            reports,
+            comparing,
+        } => past::report(cli, run.as_deref(), reports, comparing),
+        Command::Merge(asked) => past::merge_runs(cli, asked),
         Command::Mutate(asked) => {
             let work = Workload::new(config()?, &asked.selection)?;
             let reporters = vec![boxed(Mutants::new(verbosity(cli)))];
@@ -73,34 +78,20 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
     }
 }
 
-fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Refusal> {
-    let Run {
-        selection,
-        manner,
-        reports,
-    } = asked;
+fn run_scenarios(cli: &Cli, asked: &Run, config: Config) -> Result<Exit, Refusal> {
+    let manner = &asked.manner;
     let looking = Looking::into(&config.root);
-    let scale = &mut config.scale;
-    scale.long_running = manner.long_running.unwrap_or(scale.long_running);
-    scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
-    let work = Workload::new(config, selection)?;
-    let reports = &reports.and_fitting();
+    let Some((work, mut invocation)) = prepare(cli, asked, config)? else {
+        return Ok(Exit::Green);
+    };
+    let reports = &asked.reports.and_fitting();
     reports.check().map_err(Refusal::usage)?;
-    let name = runs::new_name();
     let all_runs = work.config.output.join(runs::FOLDER);
-    let folder = all_runs.join(&name);
+    let folder = all_runs.join(&invocation.run);
     let log = EventLog::create(&folder).map_err(Refusal::usage)?;
     let keep = work.config.keep_runs.get();
     let pruning = std::thread::spawn(move || runs::prune(&all_runs, keep));
-    let invocation = Invocation {
-        run: name,
-        command: command_line(),
-        again: Again {
-            command: command_again(cli),
-            options: asked.options_again(),
-        },
-        commit: looking.found(),
-    };
+    invocation.commit = looking.found();
     let console = match reports.take_standard_output() {
         true => Console::aside(verbosity(cli)),
         false => Console::new(verbosity(cli)),
@@ -121,61 +112,56 @@ fn run_scenarios(cli: &Cli, asked: &Run, mut config: Config) -> Result<Exit, Ref
     Ok(exit)
 }
 
+/// Finds out what there is to do, and how that is called; nothing where everything is green that was
+/// to be run again.
+fn prepare(
+    cli: &Cli,
+    asked: &Run,
+    mut config: Config,
+) -> Result<Option<(Workload, Invocation)>, Refusal> {
+    let manner = &asked.manner;
+    let scale = &mut config.scale;
+    scale.long_running = manner.long_running.unwrap_or(scale.long_running);
+    scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
+    let all_runs = config.output.join(runs::FOLDER);
+    let baseline = past::baseline(&asked.comparing, || Ok(all_runs)).map_err(Refusal::usage)?;
+    let mut invocation = Invocation {
+        run: runs::new_name(),
+        command: command_line(),
+        again: Again {
+            command: command_again(cli),
+            options: asked.options_again(&asked.selection),
+        },
+        baseline,
+        ..Invocation::default()
+    };
+    let Some(run) = &asked.rerun_failed else {
+        let mut work = Workload::new(config, &asked.selection)?;
+        if let Some(shard) = manner.shard {
+            work.keep(shard, manner.repeat_at_once());
+        }
+        return Ok(Some((work, invocation)));
+    };
+    let before = Before::find(run.as_deref(), &config).map_err(Refusal::usage)?;
+    let Some((work, warnings)) = before.workload(config)? else {
+        let run = before.run;
+        say(&format!(
+            "nothing to run again: everything was green in {run}"
+        ));
+        return Ok(None);
+    };
+    invocation.again.options = asked.options_again(before.selection());
+    (invocation.rerun_of, invocation.warnings) = (Some(before.run), warnings);
+    Ok(Some((work, invocation)))
+}
+
 fn read_and_report(log: &Path, reports: &Reports) -> Result<(), String> {
     let record = Record::read(log).map_err(|error| error.to_string())?;
     reports.write(&record)
 }
 
-/// Makes reports of a run that was.
-fn report(cli: &Cli, asked: Option<&Path>, reports: &Reports) -> Result<Exit, Refusal> {
-    let folder = || match read_config(cli) {
-        Ok(config) => Ok(config.output.join(runs::FOLDER)),
-        Err(Refusal(_, why)) => Err(why),
-    };
-    let log = runs::find(asked, folder).map_err(Refusal::usage)?;
-    if !reports.is_empty() {
-        read_and_report(&log, reports).map_err(Refusal::usage)?;
-        return Ok(Exit::Green);
-    }
-    let record = Record::read(&log).map_err(Refusal::usage)?;
-    let mut console = Console::again(verbosity(cli));
-    replay(&log, &record, &mut console).map_err(Refusal::usage)?;
-    Ok(Exit::Green)
-}
-
-/// The command line as it was typed.
-fn command_line() -> Vec<String> {
-    let mut words: Vec<String> = std::env::args_os()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    if let (Ok(front_door), Some(first)) = (std::env::var("HARMONY_INVOKED_AS"), words.first_mut())
-    {
-        *first = front_door;
-    }
-    words
-}
-
 fn boxed(reporter: impl Reporter + 'static) -> Box<dyn Reporter> {
     Box::new(reporter)
-}
-
-fn verbosity(cli: &Cli) -> Verbosity {
-    match (cli.verbose, cli.quiet) {
-        (true, _) => Verbosity::Verbose,
-        (_, true) => Verbosity::Quiet,
-        _ => Verbosity::Normal,
-    }
-}
-
-fn read_config(cli: &Cli) -> Result<Config, Refusal> {
-    let file = match &cli.config {
-        Some(file) => file.clone(),
-        None => {
-            let here = std::env::current_dir().map_err(Refusal::usage)?;
-            config::find(&here).map_err(Refusal::usage)?
-        }
-    };
-    config::read(&file, |name| std::env::var(name).ok()).map_err(Refusal::usage)
 }
 
 fn list(work: &Workload) -> Exit {
@@ -205,19 +191,6 @@ fn list(work: &Workload) -> Exit {
     Exit::Green
 }
 
-/// What a command that reproduces a failure begins with.
-fn command_again(cli: &Cli) -> String {
-    let invoked = std::env::var("HARMONY_INVOKED_AS");
-    let command = invoked.unwrap_or_else(|_| "harmony run".to_owned());
-    let given = std::env::var_os("HARMONY_CONFIG").map(PathBuf::from);
-    match &cli.config {
-        Some(file) if given.as_ref() != Some(file) => {
-            format!("{command} --config {}", file.display())
-        }
-        _ => command,
-    }
-}
-
 /// Runs an asynchronous command, with what it needs to start step servers and to report.
 fn with_stage(
     config: &Config,
@@ -232,7 +205,7 @@ fn with_stage(
         config,
         spawner: &Spawner::new().map_err(failed)?,
         events: &Events::new(reporters),
-        interrupt: &CancellationToken::new(),
+        halt: &Halt::default(),
     };
     runtime.map_err(failed)?.block_on(async {
         watch_signals(&stage).map_err(failed)?;
@@ -250,7 +223,7 @@ fn watch_signals(stage: &Stage<'_>) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let (token, spawner) = (stage.interrupt.clone(), stage.spawner.clone());
+    let (halt, spawner) = (stage.halt.clone(), stage.spawner.clone());
     tokio::spawn(async move {
         loop {
             tokio::select! {
@@ -258,13 +231,13 @@ fn watch_signals(stage: &Stage<'_>) -> std::io::Result<()> {
                 _ = terminate.recv() => {}
                 _ = hang_up.recv() => {}
             }
-            if token.is_cancelled() {
+            if halt.is_ending() {
                 spawner.kill_all();
                 let _ = tokio::time::timeout(AT_ONCE, spawner.drained()).await;
                 leftover::remove_all();
                 std::process::exit(Exit::Interrupted as i32);
             }
-            token.cancel();
+            halt.end(CutShort::Interrupted);
             warn("harmony: ending what runs; once more to end at once");
         }
     });
@@ -282,7 +255,7 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
         last = Some(&execution.scenario);
     }
     let (catalogues, leaving) = preflight::ask_all(&work.executions, stage).await;
-    if stage.interrupt.is_cancelled() {
+    if stage.halt.is_ending() {
         preflight::leave(leaving, stage.events).await;
         return Exit::Interrupted;
     }
@@ -310,7 +283,7 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
         }
     }
     preflight::leave(leaving, stage.events).await;
-    Exit::of(&outcomes, stage.interrupt.is_cancelled())
+    Exit::of(&outcomes, stage.halt.why().as_ref())
 }
 
 /// The steps of a scenario and where each one goes.
@@ -347,7 +320,7 @@ fn doctor(cli: &Cli, config: Config, names: &[String]) -> Result<Exit, Refusal> 
             let began = Instant::now();
             let report = tokio::select! {
                 biased;
-                () = stage.interrupt.cancelled() => return Exit::Interrupted,
+                () = stage.halt.ending() => return Exit::Interrupted,
                 report = examine(platform, stage) => report,
             };
             let took = began.elapsed();

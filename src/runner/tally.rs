@@ -90,7 +90,7 @@ impl Tally {
     /// How it ends. Scenarios that fail as they are make it red, as do mutants that survive without
     /// a reason or say nothing, reasons that nothing needs, and too many survivors.
     pub fn exit(&self) -> Exit {
-        let sound = Exit::of(&self.left_out, false);
+        let sound = Exit::of(&self.left_out, None);
         let is_clear = self.unexplained() == 0 && self.void.is_empty() && self.stale.is_empty();
         match sound {
             Exit::Green if self.all == 0 => Exit::Nothing,

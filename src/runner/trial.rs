@@ -78,7 +78,7 @@ impl Trial {
         let error = error.lines().next().unwrap_or_default();
         let error = format!("{}: {error}", verdict.outcome.words());
         let is_red = match verdict.outcome {
-            Outcome::Failed | Outcome::TimedOut | Outcome::Crashed | Outcome::Leaked => true,
+            outcome if outcome.is_own_failure() => true,
             Outcome::Passed => false,
             _ => return Verdict::Void(error),
         };

@@ -9,11 +9,13 @@ use super::config::Config;
 use super::exit::{Exit, Refusal};
 use super::feature;
 use super::filter::Filter;
+use super::header::within;
 use super::known::KnownFailures;
 use super::plan::{Execution, plan};
 use super::platform::Platform;
 use super::route::{RoutedScenario, route};
 use super::same_process::together;
+use super::shard::{PartOf, Shard};
 
 /// What the files and the command line say.
 pub struct Workload {
@@ -23,10 +25,16 @@ pub struct Workload {
     pub features: PathBuf,
     /// Every scenario.
     pub scenarios: Vec<Arc<RoutedScenario>>,
+    /// Whether one process plays all roles.
+    pub same_process: bool,
+    /// Which part of what was asked for this is, where it is not all of it.
+    pub part_of: Option<PartOf>,
     /// What is known to fail.
     pub known: KnownFailures,
     /// What was asked for.
     pub executions: Vec<Execution>,
+    /// What was asked for without naming a platform that a run may do without, and that is missing.
+    pub unavailable: Vec<Execution>,
 }
 
 impl Workload {
@@ -57,11 +65,16 @@ impl Workload {
             false => route(scenario),
         };
         let scenarios: Vec<_> = scenarios.into_iter().map(|s| Arc::new(routed(s))).collect();
-        let is_there = |p: &&Platform| p.missing().is_none();
-        let available = config.platforms.iter().filter(is_there);
-        let available: Vec<&str> = available.map(|p| p.name.as_str()).collect();
+        // Without the others a run is not what was asked for, and says so.
+        let can_do_without = |p: &&Platform| p.optional && p.missing().is_some();
+        let left_out = config.platforms.iter().filter(can_do_without);
+        let left_out: Vec<&str> = left_out.map(|p| p.name.as_str()).collect();
+        let mut available = platforms.clone();
+        available.retain(|name| !left_out.contains(name));
         refuse_missing(&config, &filter)?;
-        let executions = plan(&scenarios, &filter, &available);
+        let needs_one = |e: &Execution| e.platforms.iter().any(|p| left_out.contains(&p.as_str()));
+        let every = plan(&scenarios, &filter, &platforms);
+        let (unavailable, executions): (Vec<_>, Vec<_>) = every.into_iter().partition(needs_one);
         if executions.is_empty() {
             return Err(Refusal(
                 Exit::Nothing,
@@ -72,9 +85,30 @@ impl Workload {
             config,
             features,
             scenarios,
+            same_process: selection.same_process,
+            part_of: None,
             known,
             executions,
+            unavailable,
         })
+    }
+}
+
+impl Workload {
+    /// The folder of the feature files where it is not the configured one, relative to the project's
+    /// folder where it is in there.
+    pub fn other_features(&self) -> Option<PathBuf> {
+        let Config { root, features, .. } = &self.config;
+        let own = std::path::absolute(&self.features).unwrap_or(self.features.clone());
+        (own != *features).then(|| within(&own, root))
+    }
+
+    /// Leaves one part of what was asked for, in which everything runs so many times.
+    pub fn keep(&mut self, shard: Shard, repeat: u32) {
+        let whole = self.executions.iter().chain(&self.unavailable);
+        self.part_of = Some(PartOf::new(shard, whole, repeat));
+        shard.keep(&mut self.executions);
+        shard.keep(&mut self.unavailable);
     }
 }
 

@@ -259,7 +259,7 @@ fn doctor_examines_platforms() {
         "dies-at-start",
         "ends-with-3",
     ]);
-    ran.assert(3, "honest     well: answers, defines 21 steps");
+    ran.assert(3, "honest     well: answers, defines 22 steps");
     ran.assert(
         3,
         "optional   unavailable: the variable NO_SUCH_VARIABLE is not set",

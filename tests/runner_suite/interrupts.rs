@@ -55,7 +55,21 @@ fn a_signal_ends_the_preflight() {
     project.wait_for("hangs");
     send(&child, Signal::SIGINT);
     let ran = project.ended(child.wait_with_output().unwrap(), Duration::ZERO);
-    ran.assert(130, "1 interrupted");
+    ran.assert(130, "1 not run");
+}
+
+#[test]
+fn a_signal_ends_round_after_round() {
+    let project = Project::new();
+    let arguments = ["run", "--until-failure", "honest"];
+    let child = project.command(&arguments).spawn().unwrap();
+    // One for the preflight, two for each round.
+    project.wait_for_all("server", 6);
+    send(&child, Signal::SIGINT);
+    let ran = project.ended(child.wait_with_output().unwrap(), Duration::ZERO);
+    ran.assert(130, "\nround 2\n");
+    ran.assert(130, "interrupted: this report is not of a whole run");
+    ran.assert(130, " rounds\n");
 }
 
 #[test]
@@ -84,7 +98,7 @@ fn a_setup_is_asked_to_end() {
     project.wait_for("setup");
     send(&child, Signal::SIGINT);
     let ran = project.ended(child.wait_with_output().unwrap(), Duration::ZERO);
-    ran.assert(130, "1 interrupted");
+    ran.assert(130, "1 not run");
     assert!(project.path("told").exists(), "{}", ran.text());
 }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod baseline;
 mod command_line;
 mod event_logs;
 mod interrupts;
@@ -10,15 +11,22 @@ mod limits;
 #[path = "../serve_support/listener.rs"]
 mod listener;
 mod lying;
+mod manners;
+mod messages;
 mod mutate;
 mod outside;
 mod page;
 mod project;
 mod reports;
+mod rerun;
 mod routing;
 mod routing_table;
 mod same_process;
 mod sandbox;
 mod schedule;
+mod schema;
 mod setup_command;
+mod shards;
 mod test_script;
+mod time_limit;
+mod unavailable;

@@ -181,6 +181,19 @@ impl Project {
         ran
     }
 
+    /// The JSON report that a run wrote.
+    pub fn json(&self, relative: &str) -> serde_json::Value {
+        let text = fs::read_to_string(self.path(relative)).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The name of the latest run.
+    pub fn latest_run(&self) -> String {
+        let runs = fs::read_dir(self.path("out/runs")).unwrap();
+        let names = runs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.max().unwrap()
+    }
+
     /// What the runner started and still runs: process id and command of each. The variable PIDS in
     /// their environment tells them from those of other projects.
     pub fn processes(&self) -> Vec<(u32, String)> {

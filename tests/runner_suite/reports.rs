@@ -24,7 +24,7 @@ pub fn fixture(name: &str) -> PathBuf {
 pub fn cut_log(folder: &Path) -> PathBuf {
     let text = fs::read_to_string(fixture(EVERY_OUTCOME)).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let is_last = |line: &&str| line.contains(r#""step-sent","execution":12,"step":1"#);
+    let is_last = |line: &&str| line.contains(r#""step-sent","execution":16,"step":1"#);
     let last = lines.iter().position(is_last).unwrap();
     let log = folder.join("events.ndjson");
     fs::write(&log, lines[..=last].join("\n") + "\n").unwrap();

@@ -84,6 +84,7 @@ fn arguments_are_handed_on() {
         (&["check", "-v"], "harmony check -v"),
         (&["doctor"], "harmony doctor"),
         (&["report", "-v"], "harmony report -v"),
+        (&["merge", "a", "b"], "harmony merge a b"),
         (&["-v", "list", "rust"], "harmony -v list rust"),
         (&["-q", "rust", "list"], "harmony run -q rust list"),
     ] {

@@ -45,17 +45,33 @@ impl Folding {
         match event {
             Event::RunStarted { .. } => return Err("the run starts a second time".to_owned()),
             Event::RunFinished(footer) => record.footer = Some(footer),
+            Event::Compared(comparison) => record.comparison = Some(*comparison),
             Event::Warning { text } => record.warnings.push(text),
             Event::SetupFinished { platform, took, .. } => {
                 record.setups.push(SetupRecord { platform, at, took });
+            }
+            Event::RoundStarted { round, executions } => {
+                let first = record.executions.len();
+                let numbers = executions.iter().enumerate();
+                let places = numbers.map(|(index, info)| (info.number, first + index));
+                self.places.extend(places);
+                record.header.repeat = round;
+                record.header.executions.extend(executions.iter().cloned());
+                record
+                    .executions
+                    .extend(executions.into_iter().map(planned));
+            }
+            Event::AttemptFinished(report) => {
+                let execution = self.execution(report.info.number)?;
+                execution.begin_again(at, *report);
             }
             Event::ExecutionFinished(report) => {
                 let execution = self.execution(report.info.number)?;
                 execution.report = *report;
                 execution.finished = Some(at);
             }
-            event => {
-                if let Some(number) = execution_of(&event) {
+            mut event => {
+                if let Some(number) = event.execution_mut().copied() {
                     return self.execution(number)?.take(at, event);
                 }
             }
@@ -86,24 +102,6 @@ impl Folding {
     }
 }
 
-/// The execution that an event is about.
-fn execution_of(event: &Event) -> Option<usize> {
-    match event {
-        Event::ExecutionStarted(info) => Some(info.number),
-        Event::LogLine(line) => Some(line.execution),
-        Event::ProcessStarted { execution, .. }
-        | Event::ProcessReady { execution, .. }
-        | Event::ProcessExited { execution, .. }
-        | Event::StepStarted { execution, .. }
-        | Event::StepSent { execution, .. }
-        | Event::StepAnswered { execution, .. }
-        | Event::StepFinished { execution, .. }
-        | Event::Attachment { execution, .. }
-        | Event::LogEnded { execution, .. } => Some(*execution),
-        _ => None,
-    }
-}
-
 /// The record of a run of which nothing is known but its plan.
 fn begun(header: Header) -> Record {
     let executions = header.executions.iter().cloned().map(planned);
@@ -112,6 +110,7 @@ fn begun(header: Header) -> Record {
         header,
         setups: Vec::new(),
         warnings: Vec::new(),
+        comparison: None,
         footer: None,
         until: 0.0,
     }
@@ -121,6 +120,7 @@ fn planned(info: ExecutionInfo) -> ExecutionRecord {
     ExecutionRecord {
         report: ExecutionReport {
             info,
+            attempt: 1,
             outcome: Outcome::Incomplete,
             reason: Some("the run ended before it began".to_owned()),
             failed_step: None,
@@ -137,6 +137,7 @@ fn planned(info: ExecutionInfo) -> ExecutionRecord {
         attachments: Vec::new(),
         logs: Vec::new(),
         more_logs: None,
+        earlier: Vec::new(),
     }
 }
 
@@ -224,6 +225,17 @@ impl ExecutionRecord {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Puts what is known so far aside, as that of an attempt that failed.
+    fn begin_again(&mut self, at: f64, report: ExecutionReport) {
+        let mut next = planned(report.info.clone());
+        next.report.attempt = report.attempt + 1;
+        next.earlier = std::mem::take(&mut self.earlier);
+        let mut failed = std::mem::replace(self, next);
+        failed.report = report;
+        failed.finished = Some(at);
+        self.earlier.push(failed);
     }
 
     /// Says where an execution stood that has begun and has no end.

@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::baseline::Comparison;
 use super::event::{ExecutionReport, Footer, LogRecord, ProcessInfo, seconds};
 use super::event_log::{self, ReadError};
+use super::exit::Exit;
+use super::halt::CutShort;
 use super::header::Header;
 use super::outcome::Outcome;
 
@@ -31,6 +34,8 @@ pub struct Record {
     pub setups: Vec<SetupRecord>,
     /// What the user should know about the run as a whole.
     pub warnings: Vec<String>,
+    /// What is different from a run before, where it was compared with one.
+    pub comparison: Option<Comparison>,
     /// How it has ended; nothing for an incomplete run: it goes on still, or was killed.
     pub footer: Option<Footer>,
     /// Seconds from its start to the last thing that is known of it.
@@ -58,6 +63,8 @@ pub struct ExecutionRecord {
     /// Where the rest of their records is, relative to the folder of the run, where there may be
     /// more than [`logs`](ExecutionRecord::logs).
     pub more_logs: Option<PathBuf>,
+    /// The attempts that failed before this one, in order.
+    pub earlier: Vec<ExecutionRecord>,
 }
 
 /// A step that began.
@@ -188,13 +195,13 @@ impl Record {
     /// Whether the user ended it.
     pub fn is_interrupted(&self) -> bool {
         let footer = self.footer.as_ref();
-        footer.is_some_and(|footer| footer.interrupted)
+        footer.is_some_and(|footer| footer.cut_short == Some(CutShort::Interrupted))
     }
 
     /// Why it is not the record of a whole run, where that is so.
-    pub fn shortcoming(&self) -> Option<&'static str> {
+    pub fn shortcoming(&self) -> Option<String> {
         match &self.footer {
-            None => Some(INCOMPLETE),
+            None => Some(INCOMPLETE.to_owned()),
             Some(footer) => footer.shortcoming(),
         }
     }
@@ -205,6 +212,14 @@ impl Record {
             Some(footer) => footer.took,
             None => Duration::try_from_secs_f64(self.until).unwrap_or_default(),
         }
+    }
+
+    /// The exit code that its outcomes stand for.
+    pub fn exit(&self) -> Exit {
+        let outcomes = self.executions.iter().map(|e| e.report.outcome);
+        let outcomes: Vec<_> = outcomes.collect();
+        let cut_short = self.footer.as_ref().and_then(|it| it.cut_short.as_ref());
+        Exit::of(&outcomes, cut_short)
     }
 
     /// How many executions had each outcome, every repetition counted.

@@ -10,9 +10,11 @@ use owo_colors::OwoColorize;
 use super::failure;
 use super::progress::Progress;
 use super::repetitions::{grouped, is_same};
-use super::{line, matrix};
+use super::{comparison, line, matrix};
+use crate::runner::baseline::Comparison;
 use crate::runner::event::{Event, ExecutionInfo, ExecutionReport, Reporter};
 use crate::runner::header::Again;
+use crate::runner::outcome::Outcome;
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +36,9 @@ pub struct Console {
     total: usize,
     jobs: usize,
     repeat: u32,
+    /// Whether everything is run round by round, as often as it takes.
+    in_rounds: bool,
+    retries: u32,
     seed: Option<u64>,
     folder: PathBuf,
     running: Vec<ExecutionInfo>,
@@ -44,6 +49,9 @@ pub struct Console {
     /// How many repetitions have ended, by scenario and combination.
     ended: BTreeMap<(String, String), u32>,
     reports: Vec<ExecutionReport>,
+    /// Attempts that failed and were not the last of their executions.
+    failed_attempts: Vec<ExecutionReport>,
+    comparison: Option<Comparison>,
     warnings: Vec<String>,
 }
 
@@ -81,6 +89,8 @@ impl Console {
             total: 0,
             jobs: 1,
             repeat: 1,
+            in_rounds: false,
+            retries: 0,
             seed: None,
             folder: PathBuf::new(),
             running: Vec::new(),
@@ -88,6 +98,8 @@ impl Console {
             details: BTreeMap::new(),
             ended: BTreeMap::new(),
             reports: Vec::new(),
+            failed_attempts: Vec::new(),
+            comparison: None,
             warnings: Vec::new(),
         }
     }
@@ -128,12 +140,37 @@ impl Console {
         }
     }
 
-    fn finished(&mut self, report: &ExecutionReport) {
-        let number = report.info.number;
+    /// Takes an attempt of an execution from those that run, and shows what was held back of it.
+    fn ended(&mut self, number: usize) {
         self.running.retain(|info| info.number != number);
-        self.reports.push(report.clone());
         for line in self.details.remove(&number).unwrap_or_default() {
             self.line(&line);
+        }
+    }
+
+    /// An attempt has failed, and another one follows.
+    fn failed_attempt(&mut self, report: &ExecutionReport) {
+        self.ended(report.info.number);
+        self.attachments.remove(&report.info.number);
+        let took = line::seconds(report.took);
+        let (attempt, of) = (report.attempt, self.retries + 1);
+        let note = format!("{took}, attempt {attempt} of {of}");
+        self.line(&line::result(report, &note));
+        self.failed_attempts.push(report.clone());
+    }
+
+    /// Whether the line of an execution says that it was one of many.
+    fn is_repeated(&self) -> bool {
+        self.repeat > 1 || self.in_rounds
+    }
+
+    fn finished(&mut self, report: &ExecutionReport) {
+        let number = report.info.number;
+        self.ended(number);
+        self.reports.push(report.clone());
+        if report.outcome == Outcome::Unavailable {
+            // What is missing is told once, at the end.
+            return;
         }
         let attachments = self.attachments.remove(&number).unwrap_or_default();
         let red = !report.outcome.is_green();
@@ -141,14 +178,20 @@ impl Console {
         let says = !attachments.is_empty() || !report.warnings.is_empty();
         let shown = match self.verbosity {
             Verbosity::Quiet => red,
-            Verbosity::Normal => red || says || self.repeat == 1,
+            Verbosity::Normal => red || says || !self.is_repeated(),
             Verbosity::Verbose => true,
         };
         if shown {
             let mut note = line::seconds(report.took);
-            if self.repeat > 1 {
-                let (number, of) = (report.info.repetition, self.repeat);
+            let (number, of) = (report.info.repetition, self.repeat);
+            if self.in_rounds {
+                note.push_str(&format!(", round {number}"));
+            } else if of > 1 {
                 note.push_str(&format!(", repetition {number} of {of}"));
+            }
+            if report.attempt > 1 {
+                let (attempt, of) = (report.attempt, self.retries + 1);
+                note.push_str(&format!(", attempt {attempt} of {of}"));
             }
             self.line(&line::result(report, &note));
         }
@@ -166,7 +209,7 @@ impl Console {
                 "  removed, as known to be left or left by killed processes: {what}"
             ));
         }
-        if self.repeat > 1 && self.verbosity > Verbosity::Quiet {
+        if self.repeat > 1 && !self.in_rounds && self.verbosity > Verbosity::Quiet {
             self.repeated(&report.info);
         }
         self.show_progress("");
@@ -194,8 +237,22 @@ impl Console {
         }
     }
 
-    fn failure(&mut self, report: &ExecutionReport) {
-        let head = failure::headline(report, self.repeat);
+    /// Everything that went wrong, the attempts of an execution one after another.
+    fn failures(&mut self, reports: &[ExecutionReport]) {
+        let attempts = std::mem::take(&mut self.failed_attempts);
+        for report in reports {
+            let own = |attempt: &&ExecutionReport| attempt.info.number == report.info.number;
+            for attempt in attempts.iter().filter(own) {
+                self.failure(attempt, false);
+            }
+            if failure::is_failure(report) && report.outcome != Outcome::FlakyFailure {
+                self.failure(report, true);
+            }
+        }
+    }
+
+    fn failure(&mut self, report: &ExecutionReport, is_last: bool) {
+        let head = failure::headline(report, self.repeat, is_last);
         self.line("");
         self.line(&head.style(line::style(report.outcome)).to_string());
         for line in failure::details(report, &self.again, &self.folder) {
@@ -208,9 +265,7 @@ impl Console {
         self.bar.end();
         let mut reports = std::mem::take(&mut self.reports);
         reports.sort_by_key(|report| report.info.number);
-        for report in reports.iter().filter(|report| failure::is_failure(report)) {
-            self.failure(report);
-        }
+        self.failures(&reports);
         let merged: Vec<_> = grouped(&reports).iter().map(|group| group.worst).collect();
         if self.verbosity > Verbosity::Quiet {
             let matrix = matrix::render(&merged);
@@ -221,6 +276,17 @@ impl Console {
                 self.line(&line);
             }
         }
+        if let Some(comparison) = self.comparison.take() {
+            self.line("");
+            for line in comparison::lines(&comparison) {
+                self.line(&line);
+            }
+        }
+        for missing in missing(&reports) {
+            self.line(&format!(
+                "unavailable: {missing}; combinations with it are left out"
+            ));
+        }
         for warning in std::mem::take(&mut self.warnings) {
             self.lines("", &format!("warning: {warning}"));
         }
@@ -229,8 +295,11 @@ impl Console {
             self.line(shortcoming);
         }
         let mut end = format!("{} in {}", line::counts(&merged), line::seconds(took));
-        if self.repeat > 1 {
-            end.push_str(&format!(", each run {} times", self.repeat));
+        match (self.in_rounds, self.repeat) {
+            (true, 1) => end.push_str(", in 1 round"),
+            (true, rounds) => end.push_str(&format!(", in {rounds} rounds")),
+            (false, 1) => {}
+            (false, times) => end.push_str(&format!(", each run {times} times")),
         }
         if let Some(seed) = self.seed {
             end.push_str(&format!(", in the order of --shuffle={seed}"));
@@ -251,10 +320,23 @@ impl Reporter for Console {
             Event::RunStarted { header, folder } => {
                 self.total = header.executions.len();
                 (self.jobs, self.repeat, self.seed) = (header.jobs, header.repeat, header.seed);
+                (self.in_rounds, self.retries) = (header.until_failure, header.retries);
                 self.again = header.again.clone();
                 self.folder = folder.clone();
-                if let (Some(seed), true) = (self.seed, self.verbosity > Verbosity::Quiet) {
-                    self.line(&format!("order: --shuffle={seed}"));
+                if self.verbosity > Verbosity::Quiet {
+                    if let Some(run) = &header.rerun_of {
+                        let count = distinct(&header.executions);
+                        self.line(&format!("running again: {count}, not green in {run}"));
+                    }
+                    if let Some(part) = &header.part_of {
+                        self.line(&format!("shard: {}", part.shard));
+                    }
+                    if let Some(seed) = self.seed {
+                        self.line(&format!("order: --shuffle={seed}"));
+                    }
+                    if self.in_rounds {
+                        self.line("round 1");
+                    }
                 }
             }
             Event::Warning { text } => self.warnings.push(text.clone()),
@@ -266,6 +348,13 @@ impl Reporter for Console {
             } if verbose => {
                 self.lines("  | ", output);
                 self.line(&format!("{platform} is set up ({})", line::seconds(*took)));
+            }
+            Event::RoundStarted { round, executions } => {
+                self.repeat = *round;
+                self.total += executions.len();
+                if self.verbosity > Verbosity::Quiet {
+                    self.line(&format!("round {round}"));
+                }
             }
             Event::ExecutionStarted(info) => {
                 if verbose {
@@ -302,187 +391,38 @@ impl Reporter for Console {
                 let text = format!("  {mark} {text} ({})", line::seconds(*took));
                 self.detail(*execution, &text);
             }
+            Event::Compared(comparison) => self.comparison = Some((**comparison).clone()),
+            Event::AttemptFinished(report) => self.failed_attempt(report),
             Event::ExecutionFinished(report) => self.finished(report),
-            Event::RunFinished(footer) => self.summary(footer.shortcoming(), footer.took),
+            Event::RunFinished(footer) => {
+                self.summary(footer.shortcoming().as_deref(), footer.took);
+            }
             _ => {}
         }
     }
 }
 
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::runner::event::{FailedStep, Footer};
-    use crate::runner::outcome::Outcome;
-    use std::sync::{Arc, Mutex};
-
-    /// A report of an execution that says nothing but its outcome.
-    pub fn report(id: &str, combination: &str, outcome: Outcome) -> ExecutionReport {
-        ExecutionReport {
-            info: ExecutionInfo {
-                number: 0,
-                id: id.into(),
-                name: "Name".into(),
-                place: "f.feature:3".into(),
-                combination: combination.into(),
-                roles: vec![("client".into(), "a".into())],
-                repetition: 1,
-            },
-            outcome,
-            reason: None,
-            failed_step: None,
-            took: Duration::from_millis(1500),
-            warnings: Vec::new(),
-            leftovers: vec!["/dev/shm/sem.x".into()],
-            tails: Vec::new(),
-            folder: None,
-        }
-    }
-
-    #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Paper {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn printed(verbosity: Verbosity, reports: Vec<ExecutionReport>, interrupted: bool) -> String {
-        let paper = Paper::default();
-        let out = anstream::StripStream::new(Box::new(paper.clone()) as Box<dyn Write + Send>);
-        let mut console = Console::on(Box::new(out), verbosity);
-        console.again = Again {
-            command: "./test.sh".into(),
-            options: " --same-process".into(),
-        };
-        for (number, mut report) in reports.into_iter().enumerate() {
-            report.info.number = number;
-            for text in attachments(&report) {
-                console.on(&Event::Attachment {
-                    execution: number,
-                    step: 0,
-                    text,
-                });
-            }
-            console.on(&Event::ExecutionFinished(Box::new(report)));
-        }
-        console.on(&Event::Warning {
-            text: "an old entry".into(),
-        });
-        console.on(&Event::RunFinished(Footer {
-            interrupted,
-            took: Duration::from_secs(2),
-            counts: BTreeMap::new(),
-        }));
-        let bytes = paper.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    /// Scenario 14.1 finds something out.
-    fn attachments(report: &ExecutionReport) -> Vec<String> {
-        match report.info.id.as_str() {
-            "14.1" => vec!["figures:\n  p50  1 µs".into(), "ran scaled".into()],
-            _ => Vec::new(),
-        }
-    }
-
-    fn failed() -> ExecutionReport {
-        ExecutionReport {
-            reason: Some("expected 1\ngot 2".into()),
-            failed_step: Some(FailedStep {
-                step: "Then it is 1".into(),
-                line: 7,
-                to: "client".into(),
-            }),
-            tails: vec![("the client (a, pid 5)".into(), vec!["oops".into()])],
-            folder: Some("logs/1".into()),
-            ..report("1.2", "a_b", Outcome::Failed)
-        }
-    }
-
-    #[test]
-    fn a_failure_is_told_in_full() {
-        let text = printed(
-            Verbosity::Normal,
-            vec![report("1.1", "a_b", Outcome::Passed), failed()],
-            false,
-        );
-        let expected = "\
-✓ passed          1.1    client=a  Name (1.500 s)
-F failed          1.2    client=a  Name (1.500 s)
-
-1.2 a_b: failed
-  scenario: 1.2 - Name (f.feature:3)
-  step:     Then it is 1 (line 7, to client)
-  error:    expected 1
-            got 2
-  the client (a, pid 5) wrote last:
-    | oops
-  logs:     logs/1
-  again:    ./test.sh -v --same-process a_b 1.2
-
-     a_b
-1.1   ✓
-1.2   F
-✓ passed   F failed
-warning: an old entry
-
-1 passed, 1 failed in 2.000 s
-";
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn what_was_found_out_stands_below_its_execution() {
-        let reports = || {
-            vec![
-                report("14.1", "a", Outcome::Passed),
-                report("1.1", "a", Outcome::Passed),
-            ]
-        };
-        let text = printed(Verbosity::Normal, reports(), false);
-        let expected = "\
-✓ passed          14.1   client=a  Name (1.500 s)
-    figures:
-      p50  1 µs
-    ran scaled
-✓ passed          1.1    client=a  Name (1.500 s)
-";
-        assert!(text.starts_with(expected), "{text}");
-        let quiet = printed(Verbosity::Quiet, reports(), false);
-        assert!(!quiet.contains("figures"), "{quiet}");
-    }
-
-    #[test]
-    fn quiet_and_verbose_differ() {
-        let reports = || vec![report("1.1", "a_b", Outcome::Passed)];
-        let quiet = printed(Verbosity::Quiet, reports(), true);
-        assert!(!quiet.contains("1.1"), "{quiet}");
-        assert!(
-            quiet.contains("interrupted: this report is not of a whole run"),
-            "{quiet}"
-        );
-        let verbose = printed(Verbosity::Verbose, reports(), false);
-        assert!(verbose.contains("sem.x"), "{verbose}");
-        assert!(!printed(Verbosity::Normal, reports(), false).contains("sem.x"));
-    }
-
-    #[test]
-    fn the_reason_of_what_is_green_stands_in_its_line() {
-        let skipped = ExecutionReport {
-            reason: Some("for Windows only".into()),
-            ..report("1.1", "a_b", Outcome::Skipped)
-        };
-        let text = printed(Verbosity::Normal, vec![skipped], false);
-        assert!(
-            text.starts_with(
-                "s skipped         1.1    client=a  Name (1.500 s) – for Windows only\n"
-            ),
-            "{text}"
-        );
+/// How many executions there are, in words; repetitions do not count.
+fn distinct(executions: &[ExecutionInfo]) -> String {
+    let first = executions.iter().filter(|info| info.repetition == 1);
+    match first.count() {
+        1 => "1 execution".to_owned(),
+        count => format!("{count} executions"),
     }
 }
+
+/// Why executions are unavailable, each reason once.
+fn missing(reports: &[ExecutionReport]) -> Vec<String> {
+    let unavailable = reports.iter().filter(|r| r.outcome == Outcome::Unavailable);
+    let mut reasons: Vec<String> = Vec::new();
+    for report in unavailable {
+        let reason = report.reason.clone().unwrap_or_default();
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::runner::event::{ExecutionInfo, ExecutionReport};
 use crate::runner::header::Again;
 use crate::runner::outcome::Outcome;
+use crate::runner::record::{ExecutionRecord, Record};
 
 /// The command with which an execution is run once more.
 pub fn command_again(again: &Again, info: &ExecutionInfo) -> String {
@@ -16,20 +17,59 @@ pub fn command_again(again: &Again, info: &ExecutionInfo) -> String {
 /// of a step may hang there; what was not begun, or ended in between, tells nothing.
 pub fn is_failure(report: &ExecutionReport) -> bool {
     match report.outcome {
-        Outcome::Interrupted | Outcome::Incomplete => report.failed_step.is_some(),
+        outcome if outcome.is_cut_short() => report.failed_step.is_some(),
         outcome => !outcome.is_green(),
     }
 }
 
-/// What failed, in one line. `repeat` says how often each execution is run.
-pub fn headline(report: &ExecutionReport, repeat: u32) -> String {
+/// An attempt that failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    /// What became of it.
+    pub report: &'a ExecutionReport,
+    /// Whether it was the last one of its execution.
+    pub is_last: bool,
+    /// Whether its execution leaves the run green in spite of it.
+    pub is_green: bool,
+}
+
+/// Everything that failed in a run, attempts that were not the last included.
+pub fn failures(record: &Record) -> Vec<Failure<'_>> {
+    let of = |execution| of_execution(execution).collect::<Vec<_>>();
+    record.executions.iter().flat_map(of).collect()
+}
+
+fn of_execution(execution: &ExecutionRecord) -> impl Iterator<Item = Failure<'_>> {
+    let last = &execution.report;
+    let failure = move |report, is_last| Failure {
+        report,
+        is_last,
+        is_green: last.outcome.is_green(),
+    };
+    let earlier = execution.earlier.iter();
+    let earlier = earlier.map(move |attempt| failure(&attempt.report, false));
+    // There is nothing more to be told of one that passed in the end.
+    let is_told = is_failure(last) && last.outcome != Outcome::FlakyFailure;
+    earlier.chain(is_told.then(|| failure(last, true)))
+}
+
+/// What failed, in one line. `repeat` says how often each execution is run, `is_last` whether the
+/// attempt is its last.
+pub fn headline(report: &ExecutionReport, repeat: u32, is_last: bool) -> String {
     let info = &report.info;
     let outcome = report.outcome.words();
     let repetition = match repeat {
         1 => String::new(),
         _ => format!(" (repetition {} of {repeat})", info.repetition),
     };
-    format!("{} {}: {outcome}{repetition}", info.id, info.combination)
+    let attempt = match (is_last, report.attempt) {
+        (true, 1) => String::new(),
+        (_, attempt) => format!(" (attempt {attempt})"),
+    };
+    format!(
+        "{} {}: {outcome}{repetition}{attempt}",
+        info.id, info.combination
+    )
 }
 
 /// How it failed, line by line. The folders with the logs are in `run`.
@@ -72,11 +112,16 @@ mod tests {
     fn a_repetition_is_told_with_its_number() {
         let mut failed = report("1.2", "a_b", Outcome::Failed);
         failed.info.repetition = 3;
-        assert_eq!(headline(&failed, 1), "1.2 a_b: failed");
+        assert_eq!(headline(&failed, 1, true), "1.2 a_b: failed");
         assert_eq!(
-            headline(&failed, 20),
+            headline(&failed, 20, true),
             "1.2 a_b: failed (repetition 3 of 20)"
         );
+        let first = headline(&failed, 1, false);
+        assert_eq!(first, "1.2 a_b: failed (attempt 1)");
+        failed.attempt = 2;
+        let second = headline(&failed, 1, true);
+        assert_eq!(second, "1.2 a_b: failed (attempt 2)");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
-use super::{github, html, json, junit};
+use super::{github, html, json, junit, messages};
 use crate::runner::cli::Reports;
 use crate::runner::record::Record;
 
@@ -17,10 +17,11 @@ type Render = fn(&Record) -> String;
 impl Reports {
     /// Every report that is asked for: its file, and what makes it.
     fn asked_for(&self) -> Vec<(&Path, Render)> {
-        let all: [(_, Render); 3] = [
+        let all: [(_, Render); 4] = [
             (&self.junit, junit::render),
             (&self.json, json::render),
             (&self.html, html::render),
+            (&self.messages, messages::render),
         ];
         let asked = all.into_iter();
         asked

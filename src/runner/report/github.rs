@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use super::failure::{details, headline, is_failure};
+use anstream::adapter::strip_str;
+
+use super::comparison;
+use super::failure::{Failure, details, failures, headline};
 use super::line::{counted, seconds};
 use super::matrix::Matrix;
 use super::repetitions::grouped;
@@ -18,10 +21,10 @@ const SUMMARY: usize = 900 * 1024;
 pub fn annotations(record: &Record) -> String {
     let mut text = String::new();
     if let Some(shortcoming) = record.shortcoming() {
-        text.push_str(&command("error", &[("title", "harmony")], shortcoming));
+        text.push_str(&command("error", &[("title", "harmony")], &shortcoming));
     }
-    for report in failures(record) {
-        text.push_str(&annotation(record, report));
+    for failure in failures(record) {
+        text.push_str(&annotation(record, failure));
     }
     for warning in &record.warnings {
         text.push_str(&command("warning", &[("title", "harmony")], warning));
@@ -29,22 +32,19 @@ pub fn annotations(record: &Record) -> String {
     text
 }
 
-fn failures(record: &Record) -> impl Iterator<Item = &ExecutionReport> {
-    let reports = record.executions.iter().map(|execution| &execution.report);
-    reports.filter(|report| is_failure(report))
-}
-
-fn annotation(record: &Record, report: &ExecutionReport) -> String {
+fn annotation(record: &Record, failure: Failure<'_>) -> String {
+    let report = failure.report;
     let (file, line) = report.info.place.rsplit_once(':').unwrap_or_default();
     let step = report
         .failed_step
         .as_ref()
         .map(|step| step.line.to_string());
     let line = step.as_deref().unwrap_or(line);
-    let title = headline(report, record.header.repeat);
+    let title = headline(report, record.header.repeat, failure.is_last);
     // Nothing is broken where more works than was known.
     let kind = match report.outcome {
         Outcome::UnexpectedPass => "warning",
+        _ if failure.is_green => "warning",
         _ => "error",
     };
     let properties = [("file", file), ("line", line), ("title", &title)];
@@ -83,12 +83,19 @@ pub fn summary(record: &Record) -> String {
         text.push_str(&format!("**{shortcoming}**\n\n"));
     }
     text.push_str(&table(&Matrix::new(&reports)));
+    if let Some(comparison) = &record.comparison {
+        let lines = comparison::lines(comparison);
+        let plain = lines.iter().map(|line| strip_str(line).to_string());
+        let plain: Vec<_> = plain.collect();
+        text.push_str(&format!("\n```text\n{}\n```\n", plain.join("\n")));
+    }
     for warning in &record.warnings {
         text.push_str(&format!("\n> warning: {}\n", inline(warning)));
     }
-    let mut left = failures(record).count();
-    for report in failures(record) {
-        let block = block(record, report);
+    let failures = failures(record);
+    let mut left = failures.len();
+    for failure in failures {
+        let block = block(record, failure);
         if text.len() + block.len() > SUMMARY {
             text.push_str(&format!("\nThere are {left} more failures.\n"));
             break;
@@ -111,8 +118,11 @@ fn table(matrix: &Matrix<'_>) -> String {
 }
 
 /// One failure, folded up.
-fn block(record: &Record, report: &ExecutionReport) -> String {
-    let title = inline(&headline(report, record.header.repeat));
+fn block(record: &Record, failure: Failure<'_>) -> String {
+    let Failure {
+        report, is_last, ..
+    } = failure;
+    let title = inline(&headline(report, record.header.repeat, is_last));
     let told = told(record, report);
     // A fence has to be longer than every run of its character in the text.
     let runs = told.split(|c| c != '`').map(str::len);

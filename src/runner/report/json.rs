@@ -9,6 +9,7 @@
 //! | `run` | its name, date, versions, machine, command line, platforms, seed |
 //! | `took`, `counts` | seconds; how many executions had each outcome |
 //! | `warnings`, `setups` | about the run as a whole |
+//! | `comparison` | with a run before: what is worse, better, slower, new, gone; null without one |
 //! | `scenarios` | id, name, file, line, tags, roles and steps of each |
 //! | `executions` | each with its outcome, reason, steps, processes, attachments and logs |
 //!
@@ -23,14 +24,16 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::failure::command_again;
+use crate::runner::baseline::Comparison;
 use crate::runner::event::{ExecutionReport, seconds};
-use crate::runner::header::{Header, PlannedScenario, PlatformInfo};
+use crate::runner::header::{Header, MergedRun, PlannedScenario, PlatformInfo};
 use crate::runner::machine::{Commit, Machine};
 use crate::runner::outcome::Outcome;
 use crate::runner::record::{
     AttachmentRecord, ExecutionRecord, LogRecordLine, ProcessRecord, Record, SetupRecord,
     StepRecord,
 };
+use crate::runner::shard::Shard;
 
 /// The number of the structure.
 const VERSION: u32 = 1;
@@ -41,15 +44,17 @@ const LINES: usize = 100;
 /// Makes the report.
 pub fn render(record: &Record) -> String {
     let executions = record.executions.iter();
+    let shortcoming = record.shortcoming();
     let all = Json {
         version: VERSION,
-        complete: record.is_complete() && !record.is_interrupted(),
-        shortcoming: record.shortcoming(),
+        complete: shortcoming.is_none(),
+        shortcoming: shortcoming.as_deref(),
         run: run(&record.header),
         took: record.took(),
         counts: record.counts(),
         warnings: &record.warnings,
         setups: &record.setups,
+        comparison: record.comparison.as_ref(),
         scenarios: &record.header.scenarios,
         executions: executions.map(|e| execution(record, e)).collect(),
     };
@@ -68,6 +73,7 @@ struct Json<'a> {
     counts: BTreeMap<Outcome, usize>,
     warnings: &'a [String],
     setups: &'a [SetupRecord],
+    comparison: Option<&'a Comparison>,
     scenarios: &'a [PlannedScenario],
     executions: Vec<Execution<'a>>,
 }
@@ -83,7 +89,12 @@ struct Run<'a> {
     platforms: &'a [PlatformInfo],
     jobs: usize,
     repeat: u32,
+    until_failure: bool,
+    retries: u32,
     seed: Option<u64>,
+    shard: Option<Shard>,
+    rerun_of: Option<&'a str>,
+    merged: &'a [MergedRun],
 }
 
 #[derive(Serialize)]
@@ -102,6 +113,8 @@ struct Execution<'a> {
     logs_left_out: usize,
     /// Where the rest is that is not in the event log either.
     more_logs: Option<&'a Path>,
+    /// The attempts that failed before this one.
+    earlier: Vec<Execution<'a>>,
 }
 
 fn run(header: &Header) -> Run<'_> {
@@ -115,7 +128,12 @@ fn run(header: &Header) -> Run<'_> {
         platforms: &header.platforms,
         jobs: header.jobs,
         repeat: header.repeat,
+        until_failure: header.until_failure,
+        retries: header.retries,
         seed: header.seed,
+        shard: header.part_of.as_ref().map(|part| part.shard),
+        rerun_of: header.rerun_of.as_deref(),
+        merged: &header.merged,
     }
 }
 
@@ -132,5 +150,6 @@ fn execution<'a>(record: &'a Record, of: &'a ExecutionRecord) -> Execution<'a> {
         logs: &of.logs[logs_left_out..],
         logs_left_out,
         more_logs: of.more_logs.as_deref(),
+        earlier: of.earlier.iter().map(|e| execution(record, e)).collect(),
     }
 }

@@ -7,10 +7,13 @@
 
 use std::path::Path;
 
-use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{
+    FlakyOrRerun, NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
+};
 
 use super::failure::{details, headline};
 use crate::runner::event::ExecutionReport;
+use crate::runner::header::Header;
 use crate::runner::outcome::Outcome;
 use crate::runner::record::{ExecutionRecord, Record};
 
@@ -22,7 +25,7 @@ pub fn render(record: &Record) -> String {
     let mut report = Report::new(format!("{RUN} {}", record.header.run));
     report.set_time(record.took());
     if let Some(shortcoming) = record.shortcoming() {
-        report.add_test_suite(cut_short(shortcoming));
+        report.add_test_suite(cut_short(&shortcoming));
     }
     let mut combinations: Vec<&str> = Vec::new();
     for execution in &record.executions {
@@ -68,7 +71,10 @@ fn case(record: &Record, execution: &ExecutionRecord) -> TestCase {
     }
     let (file, line) = info.place.rsplit_once(':').unwrap_or((&info.place, "0"));
     let feature = Path::new(file).file_stem().unwrap_or_default();
-    let mut case = TestCase::new(clean(&name), status(record, report));
+    let mut status = status(record, report);
+    let earlier = execution.earlier.iter();
+    status.add_reruns(earlier.map(|attempt| rerun(record, &attempt.report)));
+    let mut case = TestCase::new(clean(&name), status);
     case.set_classname(format!("{}.{}", info.combination, feature.display()));
     case.set_time(report.took);
     case.extra.insert("file".into(), file.into());
@@ -90,12 +96,12 @@ fn case(record: &Record, execution: &ExecutionRecord) -> TestCase {
 
 fn status(record: &Record, report: &ExecutionReport) -> TestCaseStatus {
     let mut status = match report.outcome {
-        Outcome::Passed => return TestCaseStatus::success(),
-        Outcome::Skipped | Outcome::Unsupported | Outcome::KnownFailure => {
+        Outcome::Passed | Outcome::Flaky => return TestCaseStatus::success(),
+        Outcome::Skipped | Outcome::Unsupported | Outcome::Unavailable | Outcome::KnownFailure => {
             TestCaseStatus::skipped()
         }
         // These say nothing about the scenario.
-        Outcome::SetupError | Outcome::Interrupted | Outcome::Incomplete => {
+        Outcome::SetupError | Outcome::Interrupted | Outcome::NotRun | Outcome::Incomplete => {
             TestCaseStatus::non_success(NonSuccessKind::Error)
         }
         Outcome::Failed
@@ -103,15 +109,19 @@ fn status(record: &Record, report: &ExecutionReport) -> TestCaseStatus {
         | Outcome::Crashed
         | Outcome::Leaked
         | Outcome::Undefined
+        | Outcome::FlakyFailure
         | Outcome::UnexpectedPass => TestCaseStatus::non_success(NonSuccessKind::Failure),
     };
+    if report.outcome == Outcome::FlakyFailure {
+        status.set_rerun_kind(FlakyOrRerun::Flaky);
+    }
     status.set_type(report.outcome.words());
     let reason = report.reason.as_deref().unwrap_or_default();
     match report.outcome.is_green() {
         true => status.set_message(clean(reason)),
         false => {
             let first = reason.lines().next().unwrap_or_default();
-            let head = headline(report, record.header.repeat);
+            let head = headline(report, record.header.repeat, true);
             let mut lines = details(report, &record.header.again, Path::new(&record.header.run));
             lines.insert(0, head);
             let lines = lines.join("\n");
@@ -121,6 +131,21 @@ fn status(record: &Record, report: &ExecutionReport) -> TestCaseStatus {
         }
     };
     status
+}
+
+/// An attempt that was not the last.
+fn rerun(record: &Record, report: &ExecutionReport) -> TestRerun {
+    let Header { repeat, again, .. } = &record.header;
+    let mut lines = details(report, again, Path::new(&record.header.run));
+    lines.insert(0, headline(report, *repeat, false));
+    let reason = report.reason.as_deref().unwrap_or_default();
+    let mut rerun = TestRerun::new(NonSuccessKind::Failure);
+    rerun
+        .set_type(report.outcome.words())
+        .set_message(clean(reason.lines().next().unwrap_or_default()))
+        .set_description(clean(&lines.join("\n")))
+        .set_time(report.took);
+    rerun
 }
 
 /// The text without the two characters that XML forbids and the crate lets through.

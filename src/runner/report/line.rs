@@ -30,6 +30,9 @@ pub fn result(report: &ExecutionReport, note: &str) -> String {
 
 /// How many executions had each outcome, in colours.
 pub fn counts(reports: &[&ExecutionReport]) -> String {
+    if reports.is_empty() {
+        return "nothing was to be run".to_owned();
+    }
     let coloured = |(outcome, text): (Outcome, String)| text.style(style(outcome)).to_string();
     let counted = counted(reports).into_iter().map(coloured);
     counted.collect::<Vec<_>>().join(", ")
@@ -49,7 +52,7 @@ pub fn counted(reports: &[&ExecutionReport]) -> Vec<(Outcome, String)> {
 pub fn style(outcome: Outcome) -> Style {
     match outcome {
         Outcome::Passed => Style::new().green(),
-        Outcome::KnownFailure | Outcome::Unsupported | Outcome::Skipped => Style::new().yellow(),
+        green if green.is_green() => Style::new().yellow(),
         _ => Style::new().red().bold(),
     }
 }

@@ -15,12 +15,14 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Makes a matrix of reports; of two for one cell the last one stands.
+    /// Makes a matrix of reports; of two for one cell the last one stands. What is unavailable has no
+    /// place in it.
     pub fn new(reports: &[&'a ExecutionReport]) -> Matrix<'a> {
         let mut columns: Vec<&str> = Vec::new();
         let mut ids: Vec<&str> = Vec::new();
         let mut cells: BTreeMap<(&str, &str), Outcome> = BTreeMap::new();
-        for report in reports {
+        let there = reports.iter().filter(|r| r.outcome != Outcome::Unavailable);
+        for report in there {
             let (id, combination) = (report.info.id.as_str(), report.info.combination.as_str());
             if !columns.contains(&combination) {
                 columns.push(combination);
@@ -53,10 +55,11 @@ impl<'a> Matrix<'a> {
 
 /// Renders the matrix and its legend; nothing for a run of fewer than two executions.
 pub fn render(reports: &[&ExecutionReport]) -> Vec<String> {
-    if reports.len() < 2 {
+    let matrix = Matrix::new(reports);
+    let cells = matrix.rows.iter().flat_map(|(_, cells)| cells);
+    if cells.flatten().count() < 2 {
         return Vec::new();
     }
-    let matrix = Matrix::new(reports);
     let widths = matrix.rows.iter().map(|(id, _)| id.chars().count());
     let width = widths.max().unwrap_or(0);
     let header = matrix.columns.join("  ");

@@ -50,20 +50,11 @@ pub fn grouped<'a>(reports: impl IntoIterator<Item = &'a ExecutionReport>) -> Ve
         group.count += 1;
         group.passed += u32::from(report.outcome == Outcome::Passed);
         group.took += report.took;
-        if badness(report.outcome) > badness(group.worst.outcome) {
+        if report.outcome.badness() > group.worst.outcome.badness() {
             group.worst = report;
         }
     }
     groups
-}
-
-fn badness(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Passed => 0,
-        Outcome::Interrupted => 2,
-        outcome if outcome.is_green() => 1,
-        _ => 3,
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,11 @@ pub fn replay(log: &Path, record: &Record, console: &mut Console) -> Result<(), 
         if let Event::RunStarted { folder, .. } = &mut event {
             *folder = own_folder.to_owned();
         }
+        match &event {
+            Event::Compared(_) => return Ok(()),
+            Event::RunFinished(_) => compare(record, console),
+            _ => {}
+        }
         console.on(&event);
         Ok(())
     })?;
@@ -31,7 +36,15 @@ pub fn replay(log: &Path, record: &Record, console: &mut Console) -> Result<(), 
             let report = Box::new(execution.report.clone());
             console.on(&Event::ExecutionFinished(report));
         }
-        console.summary(record.shortcoming(), record.took());
+        compare(record, console);
+        console.summary(record.shortcoming().as_deref(), record.took());
     }
     Ok(())
+}
+
+/// Tells what is different from a run before: that of the record, which may be newer than the log.
+fn compare(record: &Record, console: &mut Console) {
+    if let Some(comparison) = &record.comparison {
+        console.on(&Event::Compared(Box::new(comparison.clone())));
+    }
 }

@@ -43,7 +43,11 @@ fn meaning(outcome: Outcome) -> &'static str {
         Outcome::SetupError => "A platform could not be set up or started.",
         Outcome::KnownFailure => "Failed as the list of known failures says.",
         Outcome::UnexpectedPass => "Passed, though the list of known failures says that it fails.",
-        Outcome::Interrupted => "The user ended the run before it.",
+        Outcome::Flaky => "Failed at first, and passed when it was tried again.",
+        Outcome::FlakyFailure => "The same, and the run was told to take it for a failure.",
+        Outcome::Unavailable => "A platform that a run may do without is not there.",
+        Outcome::NotRun => "The run ended before it began.",
+        Outcome::Interrupted => "The run was ended in the middle of it.",
         Outcome::Incomplete => "The run was killed, or goes on still; its end is not known.",
     }
 }

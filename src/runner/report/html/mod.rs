@@ -30,7 +30,7 @@ const SCRIPTS: [&str; 5] = [
 #[template(path = "report/page.html")]
 struct Page<'a> {
     run: &'a str,
-    shortcoming: Option<&'a str>,
+    shortcoming: Option<String>,
     verdict: Verdict,
     facts: Vec<Fact>,
     warnings: &'a [String],
