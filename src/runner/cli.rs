@@ -60,6 +60,29 @@ A run that was killed has one as well: its reports say that it is incomplete.
 
 Exit codes: 0 the reports were made, whatever they say; 2 not.";
 
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  harmony inspect                  every buffer on this machine, at this moment
+  harmony inspect camera-1         one of them
+  harmony inspect camera-1 --watch the same every half second, with rates, until Ctrl-C
+  harmony inspect --json           for other programs
+
+Buffers are read, never changed: nothing is locked, mapped or opened for writing. Rates count a wrap as
+a frame, and bytes at the least: what a writer skips at the end of the ring is not counted.
+
+Exit codes: 0; 2 wrong usage; 4 there is no buffer of this name; 130 ended by Ctrl-C.";
+
+const CLEAN_EXAMPLES: &str = "\
+Examples:
+  harmony clean --dry-run          what would be removed
+  harmony clean                    remove it
+  harmony clean -v                 and name the files that belong to no buffer
+
+A buffer is stale if neither its reader nor its writer lives and nobody holds its lock. Everything else
+is left alone, whatever does not look like a buffer above all.
+
+Exit codes: 0 nothing stale is left; 1 something could not be removed; 2 wrong usage.";
+
 /// Runs scenarios on step servers in several languages, in every combination.
 #[derive(Debug, Parser)]
 #[command(name = "harmony", version, after_help = RUN_EXAMPLES)]
@@ -107,6 +130,26 @@ pub enum Command {
         /// Platforms; by default all of them.
         #[arg(value_name = "PLATFORM")]
         platforms: Vec<String>,
+    },
+    /// Show buffers on this machine: what they hold, who uses them, and who of these is dead.
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect {
+        /// A buffer; by default all of them.
+        #[arg(value_name = "BUFFER")]
+        buffer: Option<String>,
+        /// Show it every half second, until Ctrl-C.
+        #[arg(short, long)]
+        watch: bool,
+        /// Print JSON.
+        #[arg(long, conflicts_with = "watch")]
+        json: bool,
+    },
+    /// Remove what processes that have died left of their buffers on this machine.
+    #[command(after_help = CLEAN_EXAMPLES)]
+    Clean {
+        /// Only say what would be removed.
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Keep a sandbox for another process of this program.
     #[command(name = HOLD_SANDBOX, hide = true)]

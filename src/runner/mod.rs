@@ -25,9 +25,13 @@
 //! [`workload`] puts the first stages together and [`run`] the others, for the commands of
 //! [`session`]. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
 //! takes together who noticed ([`tally`], [`survivor`]).
+//!
+//! Beside the pipeline, [`inspect`], [`watch`] and [`clean`] look at the buffers of the machine, as
+//! [`crate::channel`] shows them.
 
 pub mod cast;
 pub mod catalogue;
+pub mod clean;
 pub mod cli;
 pub mod combination;
 pub mod config;
@@ -41,6 +45,7 @@ pub mod feature;
 pub mod filter;
 pub mod header;
 pub mod holder;
+pub mod inspect;
 pub mod known;
 pub mod leftover;
 pub mod limits;
@@ -74,4 +79,5 @@ pub mod tally;
 pub mod terminal;
 pub mod transcript;
 pub mod trial;
+pub mod watch;
 pub mod workload;

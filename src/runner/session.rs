@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::clean::clean;
 use super::cli::{Cli, Command, Reports, Run};
 use super::config::{self, Config};
 use super::event::{Events, Reporter};
@@ -15,6 +16,7 @@ use super::execute::Stage;
 use super::exit::{Exit, Refusal};
 use super::header::{Again, Invocation};
 use super::holder;
+use super::inspect::{Target, inspect};
 use super::leftover;
 use super::machine::Looking;
 use super::mutate::mutate;
@@ -32,6 +34,7 @@ use super::run::run;
 use super::runs;
 use super::spawn::Spawner;
 use super::terminal::{say, warn};
+use super::watch::watch;
 use super::workload::Workload;
 
 /// How long an end without delay waits for killed processes to be gone.
@@ -54,6 +57,18 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
         Command::HoldSandbox { shm_size } => Ok(holder::hold(*shm_size)),
         Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
         Command::Doctor { platforms } => doctor(cli, config()?, platforms),
+        Command::Inspect {
+            buffer,
+            watch: is_watch,
+            json,
+        } => {
+            let target = Target::new(buffer.as_deref())?;
+            match is_watch {
+                true => watch(&target),
+                false => inspect(&target, *json),
+            }
+        }
+        Command::Clean { dry_run } => clean(*dry_run, verbosity(cli)),
         Command::Run(run) => run_scenarios(cli, run, config()?),
         Command::Report { run, reports } => report(cli, run.as_deref(), reports),
         Command::Mutate(asked) => {

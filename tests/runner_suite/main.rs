@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod clean;
 mod command_line;
 mod event_logs;
+mod inspect;
 mod interrupts;
 mod limits;
 #[path = "../serve_support/listener.rs"]

@@ -84,6 +84,8 @@ fn arguments_are_handed_on() {
         (&["check", "-v"], "harmony check -v"),
         (&["doctor"], "harmony doctor"),
         (&["report", "-v"], "harmony report -v"),
+        (&["inspect", "--watch"], "harmony inspect --watch"),
+        (&["clean", "-n"], "harmony clean -n"),
         (&["-v", "list", "rust"], "harmony -v list rust"),
         (&["-q", "rust", "list"], "harmony run -q rust list"),
     ] {
