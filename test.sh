@@ -50,7 +50,7 @@ for argument in "$@"; do
     case $argument in
         -v | --verbose | -q | --quiet) continue ;;
         run | list | check | doctor | mutate | report) command= ;;
-        inspect | clean | help | --version | -V) command= ;;
+        inspect | clean | completions | help | --version | -V) command= ;;
     esac
     break
 done

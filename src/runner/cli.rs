@@ -83,6 +83,15 @@ is left alone, whatever does not look like a buffer above all.
 
 Exit codes: 0 nothing stale is left; 1 something could not be removed; 2 wrong usage.";
 
+const COMPLETIONS_EXAMPLES: &str = "\
+To install them:
+  harmony completions bash > ~/.local/share/bash-completion/completions/harmony
+  harmony completions zsh > ~/.zfunc/_harmony          with ~/.zfunc in $fpath, before compinit
+  harmony completions fish > ~/.config/fish/completions/harmony.fish
+
+test.sh takes the same arguments; in ~/.bashrc:
+  eval \"$(harmony completions bash)\"; complete -F _harmony -o bashdefault -o default ./test.sh";
+
 /// Runs scenarios on step servers in several languages, in every combination.
 #[derive(Debug, Parser)]
 #[command(name = "harmony", version, after_help = RUN_EXAMPLES)]
@@ -150,6 +159,12 @@ pub enum Command {
         /// Only say what would be removed.
         #[arg(short = 'n', long)]
         dry_run: bool,
+    },
+    /// Print completions for a shell.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
     },
     /// Keep a sandbox for another process of this program.
     #[command(name = HOLD_SANDBOX, hide = true)]

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::CommandFactory;
+use clap_complete::Shell;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +71,7 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
             }
         }
         Command::Clean { dry_run } => clean(*dry_run, verbosity(cli)),
+        Command::Completions { shell } => completions(*shell),
         Command::Run(run) => run_scenarios(cli, run, config()?),
         Command::Report { run, reports } => report(cli, run.as_deref(), reports),
         Command::Mutate(asked) => {
@@ -341,6 +344,24 @@ fn routing(scenario: &RoutedScenario) -> Vec<String> {
         .iter()
         .map(|step| format!("  {:30} <- {}", step.to_string(), step.step));
     std::iter::once(head).chain(steps).collect()
+}
+
+/// Prints what a shell needs to complete this command line.
+fn completions(shell: Shell) -> Result<Exit, Refusal> {
+    let mut script = Vec::new();
+    let all = Cli::command();
+    // The command that is for this program alone is not offered.
+    let commands = all
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    let mut offered = clap::Command::new("harmony")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(all.get_arguments())
+        .subcommands(commands);
+    clap_complete::generate(shell, &mut offered, "harmony", &mut script);
+    let script = String::from_utf8(script).map_err(Refusal::usage)?;
+    say(script.trim_end());
+    Ok(Exit::Green)
 }
 
 fn doctor(cli: &Cli, config: Config, names: &[String]) -> Result<Exit, Refusal> {

@@ -5,6 +5,7 @@
 
 mod clean;
 mod command_line;
+mod completions;
 mod event_logs;
 mod inspect;
 mod interrupts;

@@ -86,6 +86,7 @@ fn arguments_are_handed_on() {
         (&["report", "-v"], "harmony report -v"),
         (&["inspect", "--watch"], "harmony inspect --watch"),
         (&["clean", "-n"], "harmony clean -n"),
+        (&["completions", "bash"], "harmony completions bash"),
         (&["-v", "list", "rust"], "harmony -v list rust"),
         (&["-q", "rust", "list"], "harmony run -q rust list"),
     ] {
