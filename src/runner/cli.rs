@@ -92,6 +92,16 @@ To install them:
 test.sh takes the same arguments; in ~/.bashrc:
   eval \"$(harmony completions bash)\"; complete -F _harmony -o bashdefault -o default ./test.sh";
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  ./test.sh doctor                 every platform of harmony.toml
+  ./test.sh doctor mine            one, while you write its step server
+
+Each line is one promise of the contract of step servers (README.md); where it is not kept, the line
+below says what to do.
+
+Exit codes: 0 all of them are kept; 1 not; 2 wrong usage; 3 a platform could not be set up or started.";
+
 /// Runs scenarios on step servers in several languages, in every combination.
 #[derive(Debug, Parser)]
 #[command(name = "harmony", version, after_help = RUN_EXAMPLES)]
@@ -134,7 +144,8 @@ pub enum Command {
         #[command(flatten)]
         reports: Reports,
     },
-    /// Find out whether platforms can be set up and started, and answer.
+    /// Find out whether platforms can be set up and started, and keep to the contract.
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor {
         /// Platforms; by default all of them.
         #[arg(value_name = "PLATFORM")]

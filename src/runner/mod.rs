@@ -26,8 +26,8 @@
 //! [`session`]. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
 //! takes together who noticed ([`tally`], [`survivor`]).
 //!
-//! Beside the pipeline, [`inspect`], [`watch`] and [`clean`] look at the buffers of the machine, as
-//! [`crate::channel`] shows them.
+//! Beside the pipeline, [`doctor`] tries every promise of the contract on a platform, and [`inspect`],
+//! [`watch`] and [`clean`] look at the buffers of the machine, as [`crate::channel`] shows them.
 
 pub mod cast;
 pub mod catalogue;
@@ -36,6 +36,7 @@ pub mod cli;
 pub mod combination;
 pub mod config;
 pub mod context;
+pub mod doctor;
 pub mod event;
 pub mod event_log;
 pub mod execute;

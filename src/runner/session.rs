@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::clean::clean;
 use super::cli::{Cli, Command, Reports, Run};
 use super::config::{self, Config};
+use super::doctor;
 use super::event::{Events, Reporter};
 use super::event_log::{self, EventLog};
 use super::execute::Stage;
@@ -22,9 +23,7 @@ use super::inspect::{Target, inspect};
 use super::leftover;
 use super::machine::Looking;
 use super::mutate::mutate;
-use super::nearest::did_you_mean;
 use super::plan::Execution;
-use super::platform::Platform;
 use super::preflight::{self, Judgement};
 use super::record::Record;
 use super::report::Console;
@@ -58,7 +57,7 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
     match &cli.command {
         Command::HoldSandbox { shm_size } => Ok(holder::hold(*shm_size)),
         Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
-        Command::Doctor { platforms } => doctor(cli, config()?, platforms),
+        Command::Doctor { platforms } => examine(cli, &config()?, platforms),
         Command::Inspect {
             buffer,
             watch: is_watch,
@@ -364,55 +363,10 @@ fn completions(shell: Shell) -> Result<Exit, Refusal> {
     Ok(Exit::Green)
 }
 
-fn doctor(cli: &Cli, config: Config, names: &[String]) -> Result<Exit, Refusal> {
-    let known: Vec<&str> = config.platforms.iter().map(|p| p.name.as_str()).collect();
-    for name in names {
-        if !known.contains(&name.as_str()) {
-            let hint = did_you_mean(name, known.iter().copied());
-            let known = known.join(", ");
-            return Err(Refusal::usage(format!(
-                "`{name}` is no platform{hint}\nplatforms: {known}"
-            )));
-        }
-    }
+fn examine(cli: &Cli, config: &Config, names: &[String]) -> Result<Exit, Refusal> {
+    let platforms = doctor::meant(config, names)?;
     let reporters = vec![boxed(Console::new(verbosity(cli)))];
-    with_stage(&config, reporters, async |stage| {
-        let meant = |p: &&Platform| names.is_empty() || names.contains(&p.name);
-        let mut exit = Exit::Green;
-        for platform in config.platforms.iter().filter(meant) {
-            let began = Instant::now();
-            let report = tokio::select! {
-                biased;
-                () = stage.interrupt.cancelled() => return Exit::Interrupted,
-                report = examine(platform, stage) => report,
-            };
-            let took = began.elapsed();
-            let (word, text) = match report {
-                Ok(text) => ("well", text),
-                Err(why) if platform.optional && platform.missing().is_some() => {
-                    ("unavailable", why)
-                }
-                Err(why) => {
-                    exit = Exit::Setup;
-                    ("ill", why)
-                }
-            };
-            say(&format!(
-                "{:10} {word}: {text} ({:.3} s)",
-                platform.name,
-                took.as_secs_f64()
-            ));
-        }
-        exit
+    with_stage(config, reporters, async |stage| {
+        doctor::examine(&platforms, stage).await
     })
-}
-
-/// Sets a platform up, starts it, asks for its steps and ends it.
-async fn examine(platform: &Platform, stage: &Stage<'_>) -> Result<String, String> {
-    let (catalogue, leaving) = preflight::ask(platform, stage).await?;
-    let farewell = leaving.await.map_err(|error| error.to_string())?;
-    if let Some(complaint) = farewell.complaints.first() {
-        return Err(complaint.clone());
-    }
-    Ok(format!("answers, defines {} steps", catalogue.len()))
 }

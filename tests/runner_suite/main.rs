@@ -6,6 +6,7 @@
 mod clean;
 mod command_line;
 mod completions;
+mod doctor;
 mod event_logs;
 mod inspect;
 mod interrupts;
