@@ -49,7 +49,8 @@ command=run
 for argument in "$@"; do
     case $argument in
         -v | --verbose | -q | --quiet) continue ;;
-        run | list | check | doctor | mutate | report | merge | help | --version | -V) command= ;;
+        run | list | check | doctor | mutate | report | merge) command= ;;
+        inspect | clean | completions | help | --version | -V) command= ;;
     esac
     break
 done

@@ -248,7 +248,11 @@ fn open_segment(name: &BufferName) -> Result<std::result::Result<Segment, Obstac
 }
 
 /// Checks version and sizes; `None` while they are not filled in.
-fn check_sizes(name: &BufferName, oieb: &Oieb, length: u64) -> Result<Option<BlockSizes>> {
+pub(super) fn check_sizes(
+    name: &BufferName,
+    oieb: &Oieb,
+    length: u64,
+) -> Result<Option<BlockSizes>> {
     let oieb_size = oieb.oieb_size.load(Ordering::Relaxed);
     let major = oieb.version[0].load(Ordering::Relaxed);
     let metadata = oieb.metadata_size.load(Ordering::Relaxed);

@@ -125,6 +125,15 @@ const _: () = {
     assert!(std::mem::offset_of!(Oieb, reader_pid) == 0x58);
 };
 
+#[cfg(feature = "runner")]
+impl Oieb {
+    /// The control block that these bytes are a copy of.
+    pub(crate) fn from_bytes(bytes: [u8; OIEB_SIZE as usize]) -> Oieb {
+        // SAFETY: both are of the same size, and every field is an integer, valid for any bytes.
+        unsafe { std::mem::transmute(bytes) }
+    }
+}
+
 /// A mapped segment whose block sizes fit its real size.
 #[derive(Debug)]
 pub(crate) struct Segment {

@@ -48,7 +48,11 @@ mod posts;
 mod reader;
 mod reader_watch;
 mod ring;
+#[cfg(feature = "runner")]
+pub(crate) mod stale;
 mod sys;
+#[cfg(feature = "runner")]
+pub(crate) mod view;
 mod wait;
 mod writer;
 mod writer_state;

@@ -8,8 +8,8 @@ use super::{Error, Result};
 /// The longest buffer name, in bytes: with it every derived name still fits into a file name.
 pub const MAX_NAME: usize = 245;
 
-const SHM_DIR: &str = "/dev/shm";
-const LOCK_DIR: &str = "/tmp/zerobuffer";
+pub(super) const SHM_DIR: &str = "/dev/shm";
+pub(super) const LOCK_DIR: &str = "/tmp/zerobuffer";
 
 /// A valid buffer name: not empty, no `/`, no NUL, not `.` or `..`, at most [`MAX_NAME`] bytes.
 ///

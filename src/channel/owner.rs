@@ -20,7 +20,7 @@ use super::{BufferName, Error, Result};
 const ATTEMPTS: usize = 50;
 
 /// For so long a segment that names no reader may be one that is being made.
-const IN_THE_MAKING: Duration = Duration::from_secs(5);
+pub(super) const IN_THE_MAKING: Duration = Duration::from_secs(5);
 
 /// The shared parts of a buffer, as both sides use them.
 #[derive(Debug)]
@@ -143,6 +143,32 @@ impl Drop for Removal {
     }
 }
 
+/// For whom a segment has to stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeper {
+    /// Its reader, which lives.
+    Reader(u64),
+    /// Its writer, which lives.
+    Writer(u64),
+    /// Whoever may be making it.
+    Maker,
+}
+
+/// For whom a segment of this age has to stay that names these two processes; `None` if nobody is
+/// left who uses it.
+pub(super) fn keeper(reader: u64, writer: u64, age: Duration) -> Option<Keeper> {
+    let lives = |pid: u64| Watch::new(pid).is_alive();
+    if lives(reader) {
+        Some(Keeper::Reader(reader))
+    } else if lives(writer) {
+        Some(Keeper::Writer(writer))
+    } else if reader == 0 && age < IN_THE_MAKING {
+        Some(Keeper::Maker)
+    } else {
+        None
+    }
+}
+
 /// Removes what a dead reader has left of the buffer `name`: under its lock, and only if nobody
 /// lives who uses it. Whether anything was removed.
 ///
@@ -158,11 +184,7 @@ pub(crate) fn sweep(name: &BufferName) -> Result<bool> {
         oieb_of(mapping).is_some_and(|oieb| {
             let [reader, writer] =
                 [&oieb.reader_pid, &oieb.writer_pid].map(|pid| pid.load(Ordering::Acquire));
-            let is_made = reader != 0 || mapping.age() >= IN_THE_MAKING;
-            is_made
-                && ![reader, writer]
-                    .iter()
-                    .any(|pid| Watch::new(*pid).is_alive())
+            keeper(reader, writer, mapping.age()).is_none()
         })
     };
     // Looked at before the lock is tried, so that a living reader's lock is left alone.
@@ -197,7 +219,7 @@ fn acquire_lock(name: &BufferName) -> Result<LockFile> {
 }
 
 /// Removes what an earlier reader left, even if its writer lives: that one notices and moves over.
-fn remove_leftovers(name: &BufferName) -> Result<()> {
+pub(super) fn remove_leftovers(name: &BufferName) -> Result<()> {
     let semaphores = [name.data_semaphore(), name.space_semaphore()];
     for path in semaphores
         .iter()

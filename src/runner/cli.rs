@@ -89,6 +89,48 @@ that another one has. Where a shard is missing, or a run was cut short, the merg
 
 Exit codes: as for `run`; a run that is incomplete is not green.";
 
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  harmony inspect                  every buffer on this machine, at this moment
+  harmony inspect camera-1         one of them
+  harmony inspect camera-1 --watch the same every half second, with rates, until Ctrl-C
+  harmony inspect --json           for other programs
+
+Buffers are read, never changed: nothing is locked, mapped or opened for writing. Rates count a wrap as
+a frame, and bytes at the least: what a writer skips at the end of the ring is not counted.
+
+Exit codes: 0; 2 wrong usage; 4 there is no buffer of this name; 130 ended by Ctrl-C.";
+
+const CLEAN_EXAMPLES: &str = "\
+Examples:
+  harmony clean --dry-run          what would be removed
+  harmony clean                    remove it
+  harmony clean -v                 and name the files that belong to no buffer
+
+A buffer is stale if neither its reader nor its writer lives and nobody holds its lock. Everything else
+is left alone, whatever does not look like a buffer above all.
+
+Exit codes: 0 nothing stale is left; 1 something could not be removed; 2 wrong usage.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+To install them:
+  harmony completions bash > ~/.local/share/bash-completion/completions/harmony
+  harmony completions zsh > ~/.zfunc/_harmony          with ~/.zfunc in $fpath, before compinit
+  harmony completions fish > ~/.config/fish/completions/harmony.fish
+
+test.sh takes the same arguments; in ~/.bashrc:
+  eval \"$(harmony completions bash)\"; complete -F _harmony -o bashdefault -o default ./test.sh";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  ./test.sh doctor                 every platform of harmony.toml
+  ./test.sh doctor mine            one, while you write its step server
+
+Each line is one promise of the contract of step servers (README.md); where it is not kept, the line
+below says what to do.
+
+Exit codes: 0 all of them are kept; 1 not; 2 wrong usage; 3 a platform could not be set up or started.";
+
 /// Runs scenarios on step servers in several languages, in every combination.
 #[derive(Debug, Parser)]
 #[command(name = "harmony", version, after_help = RUN_EXAMPLES)]
@@ -137,11 +179,38 @@ pub enum Command {
     /// Make one run of several: shards of a plan, or runs that have nothing in common.
     #[command(after_help = MERGE_EXAMPLES)]
     Merge(Merge),
-    /// Find out whether platforms can be set up and started, and answer.
+    /// Find out whether platforms can be set up and started, and keep to the contract.
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor {
         /// Platforms; by default all of them.
         #[arg(value_name = "PLATFORM")]
         platforms: Vec<String>,
+    },
+    /// Show buffers on this machine: what they hold, who uses them, and who of these is dead.
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect {
+        /// A buffer; by default all of them.
+        #[arg(value_name = "BUFFER")]
+        buffer: Option<String>,
+        /// Show it every half second, until Ctrl-C.
+        #[arg(short, long)]
+        watch: bool,
+        /// Print JSON.
+        #[arg(long, conflicts_with = "watch")]
+        json: bool,
+    },
+    /// Remove what processes that have died left of their buffers on this machine.
+    #[command(after_help = CLEAN_EXAMPLES)]
+    Clean {
+        /// Only say what would be removed.
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+    /// Print completions for a shell.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
     },
     /// Keep a sandbox for another process of this program.
     #[command(name = HOLD_SANDBOX, hide = true)]

@@ -28,14 +28,19 @@
 //! [`session`], [`past`] what there is to do with runs that were; [`invocation`] is what all of them
 //! read from the command line. [`mutate`] runs scenarios in which something is wrong ([`mutant`], [`trial`]) and
 //! takes together who noticed ([`tally`], [`survivor`]).
+//!
+//! Beside the pipeline, [`doctor`] tries every promise of the contract on a platform, and [`inspect`],
+//! [`watch`] and [`clean`] look at the buffers of the machine, as [`crate::channel`] shows them.
 
 pub mod baseline;
 pub mod cast;
 pub mod catalogue;
+pub mod clean;
 pub mod cli;
 pub mod combination;
 pub mod config;
 pub mod context;
+pub mod doctor;
 pub mod event;
 pub mod event_log;
 pub mod execute;
@@ -46,6 +51,7 @@ pub mod filter;
 pub mod halt;
 pub mod header;
 pub mod holder;
+pub mod inspect;
 pub mod invocation;
 pub mod known;
 pub mod leftover;
@@ -84,4 +90,5 @@ pub mod tally;
 pub mod terminal;
 pub mod transcript;
 pub mod trial;
+pub mod watch;
 pub mod workload;

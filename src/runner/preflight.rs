@@ -29,12 +29,12 @@ pub type Catalogues = BTreeMap<String, Result<Catalogue, String>>;
 /// The end of a platform's first step server, which need not be waited for at once.
 pub type Leaving = tokio::task::JoinHandle<Farewell>;
 
-/// Sets a platform up, starts it once and asks for its steps.
+/// Sets a platform up and starts a step server of it, in no sandbox.
 ///
 /// # Errors
 ///
 /// What failed.
-pub async fn ask(platform: &Platform, stage: &Stage<'_>) -> Result<(Catalogue, Leaving), String> {
+pub async fn start(platform: &Platform, stage: &Stage<'_>) -> Result<StepServer, String> {
     if let Some(missing) = platform.missing() {
         return Err(missing);
     }
@@ -50,10 +50,19 @@ pub async fn ask(platform: &Platform, stage: &Stage<'_>) -> Result<(Catalogue, L
         log: folder.join(format!("{}.log", platform.name)),
         transcript: None,
     };
-    let limits = &stage.config.limits;
-    let mut server = StepServer::start(stage.spawner, launch, limits)
+    StepServer::start(stage.spawner, launch, &stage.config.limits)
         .await
-        .map_err(|(trouble, tail)| with_tail(&trouble, &tail))?;
+        .map_err(|(trouble, tail)| with_tail(&trouble, &tail))
+}
+
+/// Sets a platform up, starts it once and asks for its steps.
+///
+/// # Errors
+///
+/// What failed.
+pub async fn ask(platform: &Platform, stage: &Stage<'_>) -> Result<(Catalogue, Leaving), String> {
+    let mut server = start(platform, stage).await?;
+    let limits = &stage.config.limits;
     match discover(&server, limits).await {
         Ok(catalogue) => {
             let limit = limits.shutdown;

@@ -372,16 +372,21 @@ impl StepServer {
     /// Lets it clean up and end by itself; past the limits, ends it.
     pub async fn shut_down(&mut self, limit: Duration) -> Farewell {
         let mut farewell = Farewell::default();
-        for method in [method::CLEANUP, method::SHUTDOWN] {
-            let answer = self
-                .call::<serde_json::Value>(method, None::<&()>, limit)
-                .await;
-            // A server that ends instead of answering `shutdown` has done what it was asked to.
-            if let Err(trouble) = answer
-                && (method == method::CLEANUP || !matches!(trouble, Trouble::Died { .. }))
-            {
-                farewell.complaints.push(trouble.to_string());
-            }
+        let answer = self.call::<serde_json::Value>(method::CLEANUP, None::<&()>, limit);
+        if let Err(trouble) = answer.await {
+            farewell.complaints.push(trouble.to_string());
+        }
+        self.take_leave(farewell, limit).await
+    }
+
+    /// Lets it end by itself, having cleaned up as `farewell` says; past the limits, ends it.
+    pub async fn take_leave(&mut self, mut farewell: Farewell, limit: Duration) -> Farewell {
+        let answer = self.call::<serde_json::Value>(method::SHUTDOWN, None::<&()>, limit);
+        // A server that ends instead of answering has done what it was asked to.
+        if let Err(trouble) = answer.await
+            && !matches!(trouble, Trouble::Died { .. })
+        {
+            farewell.complaints.push(trouble.to_string());
         }
         if matches!(self.host, Host::Runner { .. }) {
             self.close();
@@ -413,6 +418,12 @@ impl StepServer {
             }
         }
         farewell
+    }
+
+    /// Ends its standard input, and waits for its end; `None` if it does not end within the limit.
+    pub async fn hang_up(&mut self, limit: Duration) -> Option<Exit> {
+        self.close();
+        tokio::time::timeout(limit, self.exited()).await.ok()
     }
 
     /// Ends the process group: SIGTERM, then, past `limit`, SIGKILL.

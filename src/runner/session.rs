@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use clap::CommandFactory;
+use clap_complete::Shell;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::clean::clean;
 use super::cli::{Cli, Command, Reports, Run};
 use super::config::Config;
+use super::doctor;
 use super::event::{Events, Reporter};
 use super::event_log::{self, EventLog};
 use super::execute::Stage;
@@ -15,14 +19,13 @@ use super::exit::{Exit, Refusal};
 use super::halt::{CutShort, Halt};
 use super::header::{Again, Invocation};
 use super::holder;
+use super::inspect::{Target, inspect};
 use super::invocation::{command_again, command_line, read_config, verbosity};
 use super::leftover;
 use super::machine::Looking;
 use super::mutate::mutate;
-use super::nearest::did_you_mean;
 use super::past::{self, Before};
 use super::plan::Execution;
-use super::platform::Platform;
 use super::preflight::{self, Judgement};
 use super::record::Record;
 use super::report::Console;
@@ -32,6 +35,7 @@ use super::run::run;
 use super::runs;
 use super::spawn::Spawner;
 use super::terminal::{say, warn};
+use super::watch::watch;
 use super::workload::Workload;
 
 /// How long an end without delay waits for killed processes to be gone.
@@ -53,7 +57,20 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
     match &cli.command {
         Command::HoldSandbox { shm_size } => Ok(holder::hold(*shm_size)),
         Command::List(selection) => Ok(list(&Workload::new(config()?, selection)?)),
-        Command::Doctor { platforms } => doctor(cli, config()?, platforms),
+        Command::Doctor { platforms } => examine(cli, &config()?, platforms),
+        Command::Inspect {
+            buffer,
+            watch: is_watch,
+            json,
+        } => {
+            let target = Target::new(buffer.as_deref())?;
+            match is_watch {
+                true => watch(&target),
+                false => inspect(&target, *json),
+            }
+        }
+        Command::Clean { dry_run } => clean(*dry_run, verbosity(cli)),
+        Command::Completions { shell } => completions(*shell),
         Command::Run(run) => run_scenarios(cli, run, config()?),
         Command::Report {
             run,
@@ -301,55 +318,28 @@ fn routing(scenario: &RoutedScenario) -> Vec<String> {
     std::iter::once(head).chain(steps).collect()
 }
 
-fn doctor(cli: &Cli, config: Config, names: &[String]) -> Result<Exit, Refusal> {
-    let known: Vec<&str> = config.platforms.iter().map(|p| p.name.as_str()).collect();
-    for name in names {
-        if !known.contains(&name.as_str()) {
-            let hint = did_you_mean(name, known.iter().copied());
-            let known = known.join(", ");
-            return Err(Refusal::usage(format!(
-                "`{name}` is no platform{hint}\nplatforms: {known}"
-            )));
-        }
-    }
-    let reporters = vec![boxed(Console::new(verbosity(cli)))];
-    with_stage(&config, reporters, async |stage| {
-        let meant = |p: &&Platform| names.is_empty() || names.contains(&p.name);
-        let mut exit = Exit::Green;
-        for platform in config.platforms.iter().filter(meant) {
-            let began = Instant::now();
-            let report = tokio::select! {
-                biased;
-                () = stage.halt.ending() => return Exit::Interrupted,
-                report = examine(platform, stage) => report,
-            };
-            let took = began.elapsed();
-            let (word, text) = match report {
-                Ok(text) => ("well", text),
-                Err(why) if platform.optional && platform.missing().is_some() => {
-                    ("unavailable", why)
-                }
-                Err(why) => {
-                    exit = Exit::Setup;
-                    ("ill", why)
-                }
-            };
-            say(&format!(
-                "{:10} {word}: {text} ({:.3} s)",
-                platform.name,
-                took.as_secs_f64()
-            ));
-        }
-        exit
-    })
+/// Prints what a shell needs to complete this command line.
+fn completions(shell: Shell) -> Result<Exit, Refusal> {
+    let mut script = Vec::new();
+    let all = Cli::command();
+    // The command that is for this program alone is not offered.
+    let commands = all
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    let mut offered = clap::Command::new("harmony")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(all.get_arguments())
+        .subcommands(commands);
+    clap_complete::generate(shell, &mut offered, "harmony", &mut script);
+    let script = String::from_utf8(script).map_err(Refusal::usage)?;
+    say(script.trim_end());
+    Ok(Exit::Green)
 }
 
-/// Sets a platform up, starts it, asks for its steps and ends it.
-async fn examine(platform: &Platform, stage: &Stage<'_>) -> Result<String, String> {
-    let (catalogue, leaving) = preflight::ask(platform, stage).await?;
-    let farewell = leaving.await.map_err(|error| error.to_string())?;
-    if let Some(complaint) = farewell.complaints.first() {
-        return Err(complaint.clone());
-    }
-    Ok(format!("answers, defines {} steps", catalogue.len()))
+fn examine(cli: &Cli, config: &Config, names: &[String]) -> Result<Exit, Refusal> {
+    let platforms = doctor::meant(config, names)?;
+    let reporters = vec![boxed(Console::new(verbosity(cli)))];
+    with_stage(config, reporters, async |stage| {
+        doctor::examine(&platforms, stage).await
+    })
 }

@@ -250,29 +250,6 @@ fn check_shows_the_routing_and_runs_nothing() {
 }
 
 #[test]
-fn doctor_examines_platforms() {
-    let project = Project::new();
-    let ran = project.run(&[
-        "doctor",
-        "honest",
-        "optional",
-        "dies-at-start",
-        "ends-with-3",
-    ]);
-    ran.assert(3, "honest     well: answers, defines 22 steps");
-    ran.assert(
-        3,
-        "optional   unavailable: the variable NO_SUCH_VARIABLE is not set",
-    );
-    ran.assert(3, "dies-at-start ill: ");
-    ran.assert(3, "| no such library");
-    ran.assert(3, "exited with code 3 on `shutdown`");
-    project
-        .run(&["doctor", "honest", "optional"])
-        .assert(0, "honest     well");
-}
-
-#[test]
 fn tags_decide_what_is_skipped() {
     let project = Project::new();
     project.write(

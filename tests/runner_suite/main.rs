@@ -4,8 +4,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod baseline;
+mod clean;
 mod command_line;
+mod completions;
+mod doctor;
 mod event_logs;
+mod inspect;
 mod interrupts;
 mod limits;
 #[path = "../serve_support/listener.rs"]

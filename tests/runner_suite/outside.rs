@@ -111,7 +111,7 @@ fn it_is_listed_and_examined_like_others() {
     let project = project(&server.url());
     project
         .run(&["doctor", "url"])
-        .assert(0, "url        well: answers");
+        .assert(0, "url: well, keeps 8 promises");
     project
         .run(&["list", "1.1"])
         .assert(0, "rust_rust rust_url url_rust url_url");

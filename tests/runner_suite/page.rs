@@ -56,7 +56,7 @@ fn a_page_carries_every_execution() {
     let executions = data["executions"].as_array().unwrap();
     assert_eq!(
         (executions.len(), data["entries"].as_array().unwrap().len()),
-        (13, 13)
+        (17, 17)
     );
     let outcomes: Vec<_> = executions
         .iter()

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The ways in which the fixture keeps to the contract or breaks it; each is a platform.
-const MODES: [&str; 40] = [
+const MODES: [&str; 48] = [
     "honest",
     "never-answers",
     "ignores-term",
@@ -45,6 +45,14 @@ const MODES: [&str; 40] = [
     "dies-at-start",
     "never-starts",
     "starts-slowly",
+    "defines-nothing",
+    "knows-every-step",
+    "knows-every-method",
+    "cleans-up-oddly",
+    "chatters",
+    "answers-health-twice",
+    "outlives-its-input",
+    "forgets-ids",
     "missing",
     "optional",
 ];

@@ -85,6 +85,9 @@ fn arguments_are_handed_on() {
         (&["doctor"], "harmony doctor"),
         (&["report", "-v"], "harmony report -v"),
         (&["merge", "a", "b"], "harmony merge a b"),
+        (&["inspect", "--watch"], "harmony inspect --watch"),
+        (&["clean", "-n"], "harmony clean -n"),
+        (&["completions", "bash"], "harmony completions bash"),
         (&["-v", "list", "rust"], "harmony -v list rust"),
         (&["-q", "rust", "list"], "harmony run -q rust list"),
     ] {

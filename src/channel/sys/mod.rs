@@ -5,6 +5,8 @@
 pub(crate) mod clock;
 pub(crate) mod file;
 pub(crate) mod lock;
+#[cfg(feature = "runner")]
+pub(crate) mod look;
 pub(crate) mod prefetch;
 pub(crate) mod process;
 pub(crate) mod semaphore;
