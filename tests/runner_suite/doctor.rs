@@ -9,7 +9,7 @@ fn who_keeps_every_promise_is_well() {
     for says in [
         "honest\n  ✓ start          and answers `health` with true\n",
         "  ✓ initialize     answered with true\n",
-        "  ✓ discover       defines 21 steps\n",
+        "  ✓ discover       defines 22 steps\n",
         "  ✓ unknown step   is said to have no definition\n",
         "  ✓ unknown method is refused with -32601\n",
         "  ✓ cleanup        answered with null\n",
