@@ -74,8 +74,7 @@ fn so_far(record: &Record) -> &'static str {
 
 /// Whether it says that something is wrong, not only that nothing is known.
 fn is_bad(outcome: Outcome) -> bool {
-    let is_cut = matches!(outcome, Outcome::Interrupted | Outcome::Incomplete);
-    !outcome.is_green() && !is_cut
+    !outcome.is_green() && !outcome.is_cut_short()
 }
 
 fn good(record: &Record) -> String {
