@@ -62,7 +62,8 @@ def write(path, platforms, scenarios, alone=0, repeat=1, is_cut=False):
             machine={"kernel": "Linux 6.1 x86_64", "cpus": 8, "memory": 16 << 30},
             platforms=[{"name": name, "missing": None} for name in platforms]
             + [{"name": "absent", "missing": "the variable ABSENT is not set"}],
-            jobs=4, repeat=repeat, seed=7, scenarios=planned, executions=infos)
+            jobs=4, repeat=repeat, until_failure=False, retries=0, seed=7, part_of=None, rerun_of=None,
+            same_process=False, features=None, scenarios=planned, executions=infos)
     steps_of = {one["id"]: one["steps"] for one in planned}
     counts = {}
     ending = infos[:len(infos) * 2 // 3] if is_cut else infos
@@ -71,14 +72,14 @@ def write(path, platforms, scenarios, alone=0, repeat=1, is_cut=False):
         counts[outcome] = counts.get(outcome, 0) + 1
         execute(log, info, steps_of[info["id"]], outcome)
     if not is_cut:
-        log.add("run-finished", interrupted=False, took=log.at, counts=counts)
+        log.add("run-finished", cut_short=None, took=log.at, counts=counts)
     path.write_text("\n".join(log.lines) + "\n")
     return counts
 
 
 def execute(log, info, steps, outcome):
     number = info["execution"]
-    end = {**info, "outcome": outcome, "reason": None, "failed_step": None, "took": 0.0, "warnings": [],
+    end = {**info, "attempt": 1, "outcome": outcome, "reason": None, "failed_step": None, "took": 0.0, "warnings": [],
            "leftovers": [], "tails": [], "folder": None}
     if outcome == "unsupported":
         end["reason"] = f"{info['roles'][0][1]} does not define: {steps[2]['kind']} {steps[2]['text']}"
