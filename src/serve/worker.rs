@@ -80,7 +80,7 @@ impl Worker {
     pub async fn end(self, patience: Duration) -> Option<Vec<String>> {
         drop(self.jobs);
         let ended = tokio::time::timeout(patience, self.ended).await.ok()?;
-        Some(ended.unwrap_or_default())
+        Some(ended.unwrap_or_else(|_| vec!["the scenario's thread is gone".to_owned()]))
     }
 }
 

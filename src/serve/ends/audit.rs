@@ -66,7 +66,7 @@ fn balance(reader: &mut Reader, numbers: bool, raw: &RawSegment) -> StepOutcome 
 ///
 /// A failure that says what is wrong.
 pub fn audit_orphan(writer: &Writer) -> StepOutcome {
-    let Ok(raw) = RawSegment::open(writer.name()) else {
+    let Some(raw) = RawSegment::find(writer.name())? else {
         return Ok(());
     };
     let state = RingState::of(&raw)?;

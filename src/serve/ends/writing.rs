@@ -89,7 +89,7 @@ impl WritingEnd {
     /// Checks that the frame last written stands in the ring as it was given: nobody overwrites it
     /// before the next one is written. A buffer that has gone since cannot be looked at.
     pub(super) fn look_at(&self, sequence: u64, data: &[u8]) -> StepOutcome {
-        let Ok(raw) = RawSegment::open(&self.buffer) else {
+        let Some(raw) = RawSegment::find(&self.buffer)? else {
             return Ok(());
         };
         if raw.get(Field::WriterPid)? != u64::from(std::process::id()) {

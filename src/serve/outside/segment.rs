@@ -119,12 +119,29 @@ impl RawSegment {
     ///
     /// If there is none, or it may not be opened.
     pub fn open(buffer: &BufferName) -> Result<RawSegment, Failure> {
+        Self::try_open(buffer).map_err(|error| {
+            let segment = BufferFiles::of(buffer).segment;
+            Failure::from(error).while_doing(segment.display())
+        })
+    }
+
+    /// As [`open`](Self::open); nothing if there is no segment of this name any more.
+    ///
+    /// # Errors
+    ///
+    /// If there is one that may not be opened.
+    pub fn find(buffer: &BufferName) -> Result<Option<RawSegment>, Failure> {
+        match Self::try_open(buffer) {
+            Ok(segment) => Ok(Some(segment)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn try_open(buffer: &BufferName) -> io::Result<RawSegment> {
         let files = BufferFiles::of(buffer);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&files.segment)
-            .map_err(|error| Failure::from(error).while_doing(files.segment.display()))?;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).open(&files.segment)?;
         Ok(RawSegment { files, file })
     }
 
