@@ -1,12 +1,13 @@
 //! Comparing a run with one before.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::seconds;
+use super::event::{ExecutionReport, seconds};
 use super::outcome::Outcome;
 use super::record::Record;
 use super::runs;
@@ -19,14 +20,25 @@ const NOTABLE: Duration = Duration::from_millis(500);
 pub struct Results(BTreeMap<(String, String), Summary>);
 
 /// What became of all repetitions of an execution.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Summary {
     worst: Outcome,
+    /// Why it is the worst.
+    reason: Option<String>,
     took: Duration,
     count: u32,
 }
 
 impl Summary {
+    fn add(&mut self, side: Side) {
+        self.took += side.took;
+        self.count += 1;
+        if side.outcome.badness() > self.worst.badness() {
+            self.worst = side.outcome;
+            self.reason = side.reason;
+        }
+    }
+
     /// How long one took on average.
     fn average(&self) -> Duration {
         self.took / self.count
@@ -35,20 +47,21 @@ impl Summary {
 
 impl Results {
     /// Takes in one execution. One that is unavailable counts as not there.
-    pub fn add(&mut self, id: &str, combination: &str, outcome: Outcome, took: Duration) {
-        if outcome == Outcome::Unavailable {
+    pub fn add(&mut self, id: &str, combination: &str, side: Side) {
+        if side.outcome == Outcome::Unavailable {
             return;
         }
         let key = (id.to_owned(), combination.to_owned());
-        let summary = self.0.entry(key).or_insert(Summary {
-            worst: outcome,
-            took: Duration::ZERO,
-            count: 0,
-        });
-        summary.took += took;
-        summary.count += 1;
-        if outcome.badness() > summary.worst.badness() {
-            summary.worst = outcome;
+        match self.0.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(Summary {
+                    worst: side.outcome,
+                    reason: side.reason,
+                    took: side.took,
+                    count: 1,
+                });
+            }
+            Entry::Occupied(mut place) => place.get_mut().add(side),
         }
     }
 
@@ -64,7 +77,7 @@ impl Results {
         for execution in &record.executions {
             let report = &execution.report;
             let info = &report.info;
-            self.add(&info.id, &info.combination, report.outcome, report.took);
+            self.add(&info.id, &info.combination, Side::of(report));
         }
     }
 }
@@ -96,9 +109,8 @@ struct JsonRun {
 struct JsonExecution {
     id: String,
     combination: String,
-    outcome: Outcome,
-    #[serde(with = "seconds")]
-    took: Duration,
+    #[serde(flatten)]
+    side: Side,
 }
 
 impl Baseline {
@@ -133,14 +145,8 @@ impl Baseline {
         let json: Json = serde_json::from_str(&text)
             .map_err(|error| wrong(format!("is no JSON report of harmony: {error}")))?;
         let mut results = Results::default();
-        for execution in &json.executions {
-            let JsonExecution {
-                id,
-                combination,
-                outcome,
-                took,
-            } = execution;
-            results.add(id, combination, *outcome, *took);
+        for execution in json.executions {
+            results.add(&execution.id, &execution.combination, execution.side);
         }
         Ok(Baseline {
             run: json.run.name,
@@ -183,13 +189,27 @@ pub struct Compared {
 }
 
 /// What became of an execution in one of the runs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Side {
     /// Its outcome, the worst of all repetitions.
     pub outcome: Outcome,
     /// How long it took, on average.
     #[serde(with = "seconds")]
     pub took: Duration,
+    /// Why it is not green, or why it did not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Side {
+    /// That of one execution.
+    pub fn of(report: &ExecutionReport) -> Side {
+        Side {
+            outcome: report.outcome,
+            took: report.took,
+            reason: report.reason.clone(),
+        }
+    }
 }
 
 impl From<&Summary> for Side {
@@ -197,6 +217,7 @@ impl From<&Summary> for Side {
         Side {
             outcome: summary.worst,
             took: summary.average(),
+            reason: summary.reason.clone(),
         }
     }
 }
@@ -216,7 +237,7 @@ impl Comparison {
         for key in keys {
             let (id, combination) = key.clone();
             let [then, now] = [before.get(key), now.get(key)].map(|s| s.map(Side::from));
-            let list = match (then, now) {
+            let list = match (&then, &now) {
                 (Some(then), Some(now)) => match found.kind(then, now, baseline.slower) {
                     Some(list) => list,
                     None => continue,
@@ -235,7 +256,7 @@ impl Comparison {
     }
 
     /// The list of those that have changed like this one.
-    fn kind(&mut self, then: Side, now: Side, slower: f64) -> Option<&mut Vec<Compared>> {
+    fn kind(&mut self, then: &Side, now: &Side, slower: f64) -> Option<&mut Vec<Compared>> {
         if then.outcome.is_cut_short() || now.outcome.is_cut_short() {
             self.cut_short += 1;
             return None;
@@ -292,7 +313,12 @@ mod tests {
     fn results(all: &[(&str, Outcome, f64)]) -> Results {
         let mut results = Results::default();
         for (id, outcome, seconds) in all {
-            results.add(id, "a_b", *outcome, Duration::from_secs_f64(*seconds));
+            let side = Side {
+                outcome: *outcome,
+                took: Duration::from_secs_f64(*seconds),
+                reason: (!outcome.is_green()).then(|| format!("after {seconds} s")),
+            };
+            results.add(id, "a_b", side);
         }
         results
     }
@@ -362,10 +388,12 @@ mod tests {
     fn repetitions_count_together() {
         use Outcome::{Failed, Passed};
         let before = [("1.1", Passed, 1.0), ("1.1", Passed, 3.0)];
-        let now = [("1.1", Failed, 0.0), ("1.1", Passed, 4.0)];
+        let now = [("1.1", Passed, 4.0), ("1.1", Failed, 0.0)];
         let found = comparison(&before, &now);
-        let then = found.worse[0].before.unwrap();
+        let then = found.worse[0].before.as_ref().unwrap();
         assert_eq!((then.outcome, then.took), (Passed, Duration::from_secs(2)));
-        assert_eq!(found.worse[0].now.unwrap().outcome, Failed);
+        let now = found.worse[0].now.as_ref().unwrap();
+        assert_eq!(now.outcome, Failed);
+        assert_eq!(now.reason.as_deref(), Some("after 0 s"));
     }
 }

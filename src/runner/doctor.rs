@@ -348,7 +348,11 @@ fn unknown_method(answer: Result<Value, Trouble>) -> Result<String, String> {
         Err(Trouble::Call {
             error: CallError::Refused { code, .. },
             ..
-        }) if code == METHOD_NOT_FOUND => Ok(format!("is refused with {code}")),
+        }) => Ok(match code {
+            METHOD_NOT_FOUND => format!("is refused with {code}"),
+            // Nobody is misled by it.
+            _ => format!("is refused, with {code} where JSON-RPC has {METHOD_NOT_FOUND}"),
+        }),
         Err(trouble) => Err(trouble.to_string()),
     }
 }

@@ -49,7 +49,11 @@ impl Fault {
         }
         let outcome = if error.starts_with(message::STEP_TIMEOUT) {
             Outcome::TimedOut
-        } else if error.starts_with(message::NO_MATCHING_STEP) && !sure {
+        } else if error.starts_with(message::NO_MATCHING_STEP) {
+            if sure {
+                let message = format!("{error}; its `discover` told of a definition that fits");
+                return Fault::new(Outcome::Failed, message);
+            }
             Outcome::Unsupported
         } else {
             Outcome::Failed

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::baseline::{Comparison, Results};
+use super::baseline::{Comparison, Results, Side};
 use super::cli::Manner;
 use super::event::{Event, Events, ExecutionInfo, ExecutionReport, Footer};
 use super::execute::{Ended, Stage, Task, execute};
@@ -267,7 +267,7 @@ impl Play<'_> {
             id, combination, ..
         } = &report.info;
         let mut results = self.results.borrow_mut();
-        results.add(id, combination, report.outcome, report.took);
+        results.add(id, combination, Side::of(report));
         self.emit(Event::ExecutionFinished(Box::new(report)));
     }
 

@@ -5,23 +5,27 @@
 //! reason no step lets this process die. HTTP requests without a connection that lasts are refused:
 //! nobody could tell when their scenario is over.
 //!
+//! Web pages are kept out: a browser lets each of them open connections to its user's machine.
+//!
 //! What a connection holds is released when it ends, however it does; a peer that has gone without a
 //! word is noticed by its silence.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jsonrpsee::server::http::response;
 use jsonrpsee::server::{
-    BatchRequestConfig, PingConfig, Server, ServerConfig, serve_with_graceful_shutdown,
-    stop_channel,
+    BatchRequestConfig, HttpRequest, PingConfig, Server, ServerConfig,
+    serve_with_graceful_shutdown, stop_channel,
 };
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::executor::Executor;
@@ -168,12 +172,42 @@ async fn converse(socket: TcpStream, executor: Arc<Executor>) {
         .to_service_builder();
     let mut service = builder.build(methods, stopped.clone());
     let closed = service.on_session_closed();
-    let served = serve_with_graceful_shutdown(socket, service, stopped.shutdown()).await;
+    let is_remote = socket
+        .local_addr()
+        .is_ok_and(|own| !own.ip().is_loopback());
+    let guarded = tower::service_fn(move |request| {
+        let service = service.clone();
+        async move {
+            if is_of_a_page(&request, is_remote) {
+                tracing::warn!("a web page was refused");
+                return Ok(response::denied());
+            }
+            service.oneshot(request).await
+        }
+    });
+    let served = serve_with_graceful_shutdown(socket, guarded, stopped.shutdown()).await;
     if let Err(error) = served {
         tracing::warn!("the connection was not a good one: {error}");
     }
     // What was served so far may have become a session, which goes on by itself.
     closed.await;
+}
+
+/// Whether somebody else's web page asks. Browsers say where a page comes from; of programs some say
+/// the same, and name this server then. A page can have this server's address under a name of its own,
+/// so that here only other machines are called by names.
+fn is_of_a_page<B>(request: &HttpRequest<B>, is_remote: bool) -> bool {
+    let header = |name| request.headers().get(name)?.to_str().ok();
+    if !request.headers().contains_key("origin") {
+        return false;
+    }
+    let origin = header("origin").and_then(|origin| origin.split_once("://"));
+    let (Some((_, origin)), Some(host)) = (origin, header("host")) else {
+        return true;
+    };
+    let is_number = host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok();
+    let name = host.split(':').next().unwrap_or_default();
+    origin != host || !(is_remote || is_number || name == "localhost")
 }
 
 fn configuration() -> ServerConfig {
@@ -193,6 +227,28 @@ fn configuration() -> ServerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn web_pages_are_told_from_programs() {
+        let asks = |origin: Option<&str>, host: &str, is_remote| {
+            let request = HttpRequest::builder().header("host", host);
+            let request = match origin {
+                Some(origin) => request.header("origin", origin),
+                None => request,
+            };
+            is_of_a_page(&request.body(()).unwrap(), is_remote)
+        };
+        assert!(!asks(None, "test", false));
+        for host in ["127.0.0.1:7700", "localhost:7700", "[::1]:7700", "127.0.0.1"] {
+            assert!(!asks(Some(&format!("http://{host}")), host, false), "{host}");
+        }
+        assert!(asks(Some("https://example.org"), "127.0.0.1:7700", false));
+        assert!(asks(Some("http://localhost:7701"), "localhost:7700", false));
+        assert!(asks(Some("null"), "127.0.0.1:7700", false));
+        let own = Some("http://example.org:7700");
+        assert!(asks(own, "example.org:7700", false), "a name of its own");
+        assert!(!asks(own, "example.org:7700", true));
+    }
 
     #[test]
     fn only_this_machine_may_reach_it_unless_that_is_asked_for() {

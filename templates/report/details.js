@@ -42,6 +42,22 @@ function repetitions(entry, execution) {
   return section(`Repetition ${execution.repetition} of ${entry.all.length}`, make("p", { class: "repetitions" }, links));
 }
 
+/** What became of the attempts before the last one, the latest first. */
+function earlier(execution, scenario) {
+  if (!execution.earlier?.length) return null;
+  const attempts = execution.earlier.map((attempt, index) => {
+    const outcome = outcomes[attempt.outcome];
+    const inStep = attempt.failed != null && (attempt.steps ?? []).length > 0 && hasReason(attempt);
+    return make("details", { class: "attempt" },
+      make("summary", {}, `Attempt ${index + 1}: ${outcome.words}, ${duration(attempt.took)}`),
+      attempt.reason != null && !inStep && errorText(attempt.reason),
+      stepList(attempt, scenario),
+      processList(attempt),
+      logs(attempt, false));
+  });
+  return section(`Tried ${execution.earlier.length + 1} times`, attempts.reverse());
+}
+
 function tails(execution) {
   if (!execution.tails?.length) return null;
   const blocks = execution.tails.map(([name, lines]) => make("div", {},
@@ -68,6 +84,7 @@ function panel(entry, execution) {
     section("Run it again", make("div", { class: "again" }, make("code", { id: "again" }, execution.again),
       make("button", { type: "button", id: "copy" }, "Copy"))),
     repetitions(entry, execution),
+    earlier(execution, scenario),
     section("Steps", stepList(execution, scenario)),
     atStep && execution.reason != null && !hasReason(execution) && section("Why", errorText(execution.reason)),
     list("Warnings", execution.warnings, "warnings"),

@@ -160,7 +160,7 @@ function logs(execution, isPassed) {
 function chooseLog(pressed) {
   const only = pressed.dataset.only;
   for (const other of pressed.parentElement.children) other.setAttribute("aria-pressed", String(other === pressed));
-  for (const row of byId("details").querySelectorAll(".log tbody tr")) {
+  for (const row of pressed.closest("section, .attempt").querySelectorAll(":scope > .scroll .log tbody tr")) {
     row.hidden = only !== "" && row.dataset.process !== only;
   }
 }

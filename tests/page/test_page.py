@@ -203,6 +203,21 @@ class Page(unittest.TestCase):
         browser.wait("document.getElementById('copy').textContent === 'Copied'")
         self.assertEqual(browser.run("return window.copied"), "./test.sh -v --no-sandbox a_b 1.1")
 
+    def test_earlier_attempts_are_told(self):
+        self.open("every", "#run=2.2/c")
+        self.assertIn("Tried 3 times", self.text("#details"))
+        attempts = browser.run("return [...document.querySelectorAll('.attempt > summary')].map((one) => one.innerText)")
+        self.assertEqual([attempt.split(",")[0] for attempt in attempts], ["Attempt 2: timed out", "Attempt 1: failed"])
+        self.assertNotIn("not yet", self.text("#details"))
+        browser.click(".attempt:last-child > summary")
+        self.assertIn("not yet", self.text("#details"))
+
+    def test_what_is_different_from_a_run_before_is_told(self):
+        self.open("every")
+        self.assertIn("worse:  1.1 a_b: failed (passed before)", self.text(".comparison"))
+        self.open("small")
+        self.assertIsNone(browser.run("return document.querySelector('.comparison')"))
+
     def test_logs_are_bounded_and_the_page_says_so(self):
         self.open("large", "#run=1.1/rust_rust")
         rows = browser.run("return document.querySelectorAll('.log tbody tr').length")

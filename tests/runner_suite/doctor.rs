@@ -23,6 +23,15 @@ fn who_keeps_every_promise_is_well() {
     }
 }
 
+#[test]
+fn an_unknown_method_may_be_refused_with_another_error() {
+    let project = Project::new();
+    let ran = project.run(&["doctor", "refuses-oddly"]);
+    let says = "  ✓ unknown method is refused, with -32603 where JSON-RPC has -32601\n";
+    ran.assert(0, says);
+    ran.assert(0, "refuses-oddly: well, keeps 9 promises (");
+}
+
 /// Each fixture breaks one promise, and keeps the others.
 const BROKEN: [(&str, &str, &str); 10] = [
     (

@@ -1,5 +1,6 @@
 //! What becomes of a step server that breaks the contract, mode by mode.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::project::Project;
@@ -28,7 +29,7 @@ const fn case(
 }
 
 /// The one table of what each fixture is worth.
-const TABLE: [Case; 31] = [
+const TABLE: [Case; 34] = [
     case("unknown-type", "passed", 0, &["1 passed"]),
     case("other-keyword", "passed", 0, &["1 passed"]),
     case("look-around", "passed", 0, &["1 passed"]),
@@ -192,6 +193,22 @@ const TABLE: [Case; 31] = [
         &["always-green does not define: Given everything is prepared"],
     ),
     case(
+        "changes-its-steps",
+        "failed",
+        1,
+        &[
+            "No matching step definition found for: the 'a' process works; \
+             its `discover` told of a definition that fits",
+        ],
+    ),
+    case("talks-a-lot", "passed", 0, &["1 passed"]),
+    case(
+        "answers-health-only",
+        "setup error",
+        3,
+        &["no answer to `discover` within 2 s"],
+    ),
+    case(
         "dies-at-start",
         "setup error",
         3,
@@ -199,31 +216,50 @@ const TABLE: [Case; 31] = [
     ),
 ];
 
+/// How long the runner waits for an answer to a step, and for the end of a process, in seconds.
+const LIMIT: f64 = 2.0;
+
+/// How much longer than its limits an execution may take, in seconds.
+const SPARE: f64 = 1.0;
+
 #[test]
 fn every_lie_has_its_outcome() {
     let next = AtomicUsize::new(0);
+    let told = Mutex::new(vec![String::new(); TABLE.len()]);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                while let Some(case) = TABLE.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    examine(case);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = TABLE.get(number) else { break };
+                    let text = examine(case);
+                    told.lock().unwrap()[number] = text;
                 }
             });
         }
     });
+    let told = told.into_inner().unwrap();
+    insta::assert_snapshot!("lying", told.concat());
 }
 
-fn examine(case: &Case) {
+/// Runs a case and looks at what is said of it; yields that, without what differs from run to run.
+fn examine(case: &Case) -> String {
     let project = Project::new();
     project.only(&[case.mode, "honest"]);
-    if case.outcome == "timed out" {
-        project.limit("step", 2.0);
+    // What the execution may wait for, where the runner has to end it.
+    let limits = match case.mode {
+        "never-answers" | "wrong-id" => LIMIT,
+        // SIGTERM, or the end after the output, is waited for as well.
+        "ignores-term" => 2.0 * LIMIT,
+        "closes-output" | "hangs-at-shutdown" => LIMIT,
+        _ => f64::INFINITY,
+    };
+    if limits.is_finite() {
+        project.limit("step", LIMIT);
+        project.limit("shutdown", LIMIT);
     }
-    if matches!(
-        case.mode,
-        "hangs-at-shutdown" | "ignores-term" | "closes-output"
-    ) {
-        project.limit("shutdown", 2.0);
+    if case.mode == "answers-health-only" {
+        project.limit("start", LIMIT);
     }
     let ran = project.run(&["run", &format!("{}_honest", case.mode)]);
     let text = ran.text();
@@ -237,6 +273,43 @@ fn examine(case: &Case) {
     for says in case.says {
         assert!(ran.out.contains(says), "{}: {says:?} in {text}", case.mode);
     }
+    let took = took(&project);
+    assert!(
+        took < limits + SPARE,
+        "{}: {took} s, limits {limits} s, {text}",
+        case.mode
+    );
+    format!("===== {}\n{}\n", case.mode, lasting(&ran.out, &project))
+}
+
+/// Seconds from the first step to the end of the run.
+fn took(project: &Project) -> f64 {
+    let log = project.path(&format!("out/runs/{}/events.ndjson", project.latest_run()));
+    let record = std::fs::read_to_string(log).unwrap();
+    let at = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["at"].as_f64().unwrap()
+    };
+    let mut lines = record.lines();
+    let last = at(record.lines().last().unwrap());
+    let first = lines.find(|line| line.contains("\"event\":\"step-started\""));
+    first.map_or(0.0, |line| last - at(line))
+}
+
+/// A text without what differs from run to run.
+fn lasting(text: &str, project: &Project) -> String {
+    let folder = project.path("");
+    let mut text = text.replace(folder.to_str().unwrap(), "PROJECT/");
+    for (pattern, replacement) in [
+        (r"\d{8}-\d{6}-\d+", "RUN"),
+        (r"pid \d+", "pid N"),
+        (r"(zbt-[a-z-]+)_\w+", "${1}_RUN"),
+        (r"\d+\.\d+ s\b|\d+ ms\b", "T"),
+    ] {
+        let pattern = regex::Regex::new(pattern).unwrap();
+        text = pattern.replace_all(&text, replacement).into_owned();
+    }
+    text
 }
 
 #[test]

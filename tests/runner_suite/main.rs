@@ -22,6 +22,7 @@ mod outside;
 mod page;
 mod project;
 mod reports;
+mod regression;
 mod rerun;
 mod routing;
 mod routing_table;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The ways in which the fixture keeps to the contract or breaks it; each is a platform.
-const MODES: [&str; 48] = [
+const MODES: [&str; 53] = [
     "honest",
     "never-answers",
     "ignores-term",
@@ -19,6 +19,7 @@ const MODES: [&str; 48] = [
     "answers-twice",
     "grandchild",
     "refuses",
+    "regresses",
     "bad-result",
     "fails",
     "fails-once",
@@ -39,6 +40,7 @@ const MODES: [&str; 48] = [
     "look-around",
     "unknown-type",
     "refuses-initialize",
+    "refuses-oddly",
     "crashes-on-cleanup",
     "hangs-at-shutdown",
     "ends-with-3",
@@ -50,7 +52,10 @@ const MODES: [&str; 48] = [
     "knows-every-method",
     "cleans-up-oddly",
     "chatters",
+    "answers-health-only",
     "answers-health-twice",
+    "changes-its-steps",
+    "talks-a-lot",
     "outlives-its-input",
     "forgets-ids",
     "missing",

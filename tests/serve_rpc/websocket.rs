@@ -351,6 +351,26 @@ fn requests_without_a_connection_that_lasts_are_refused() {
 }
 
 #[test]
+fn web_pages_are_refused() {
+    let server = Listener::start();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let handshake = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nOrigin: https://example.org\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        server.address
+    );
+    stream.write_all(handshake.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 403");
+    drop(stream);
+    server.await_record("a web page was refused");
+    server.await_record("disconnected: ");
+}
+
+#[test]
 fn other_machines_are_kept_out_unless_they_are_asked_in() {
     let run = |arguments: &[&str]| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_zerobuffer-serve"))

@@ -1,5 +1,6 @@
 //! What is different from a run before, line by line.
 
+use anstream::adapter::strip_str;
 use owo_colors::OwoColorize;
 
 use super::line::{seconds, style};
@@ -41,23 +42,32 @@ pub fn lines(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
+/// The lines without colours, for what is no terminal.
+pub fn plain(comparison: &Comparison) -> Vec<String> {
+    let lines = lines(comparison).into_iter();
+    lines.map(|line| strip_str(&line).to_string()).collect()
+}
+
 /// In the words of a failure.
 fn changed(it: &Compared) -> String {
-    let (Some(before), Some(now)) = (it.before, it.now) else {
+    let (Some(before), Some(now)) = (&it.before, &it.now) else {
         return name(it);
     };
     let head = format!("{}: {}", name(it), now.outcome.words());
     let head = head.style(style(now.outcome)).to_string();
-    format!("{head} ({} before)", before.outcome.words())
+    let reason = now.reason.as_ref().and_then(|reason| reason.lines().next());
+    let why = reason.filter(|_| !now.outcome.is_green());
+    let why = why.map_or(String::new(), |why| format!(": {why}"));
+    format!("{head} ({} before){why}", before.outcome.words())
 }
 
 fn slowed(it: &Compared) -> String {
-    let took = |side: Option<Side>| seconds(side.map(|side| side.took).unwrap_or_default());
+    let took = |side: &Option<Side>| seconds(side.as_ref().map(|side| side.took).unwrap_or_default());
     format!(
         "{}: {} ({} before)",
         name(it),
-        took(it.now),
-        took(it.before)
+        took(&it.now),
+        took(&it.before)
     )
 }
 
@@ -84,7 +94,11 @@ mod tests {
         let took = [1, 3].map(Duration::from_secs);
         let side = |index: usize| {
             let (outcome, took) = (outcomes[index]?, took[index]);
-            Some(Side { outcome, took })
+            Some(Side {
+                outcome,
+                took,
+                reason: Some("why\nin full".to_owned()),
+            })
         };
         Compared {
             id: id.into(),
@@ -109,7 +123,7 @@ mod tests {
         };
         let expected = [
             "compared with main:",
-            "  worse:  1.1 a_b: failed (passed before)",
+            "  worse:  1.1 a_b: failed (passed before): why",
             "  better: 1.2 a_b: passed (failed before)",
             "  slower: 1.3 a_b: 3.000 s (1.000 s before)",
             "  new:    1.4 a_b",
@@ -117,8 +131,6 @@ mod tests {
              2.9 a_b, 2.10 a_b, and 2 more",
             "  2 not compared: cut short in one of the runs",
         ];
-        let lines = lines(&comparison).into_iter();
-        let plain = lines.map(|line| anstream::adapter::strip_str(&line).to_string());
-        assert_eq!(plain.collect::<Vec<_>>(), expected);
+        assert_eq!(plain(&comparison), expected);
     }
 }

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use anstream::adapter::strip_str;
 
 use super::comparison;
 use super::failure::{Failure, details, failures, headline};
@@ -84,10 +83,8 @@ pub fn summary(record: &Record) -> String {
     }
     text.push_str(&table(&Matrix::new(&reports)));
     if let Some(comparison) = &record.comparison {
-        let lines = comparison::lines(comparison);
-        let plain = lines.iter().map(|line| strip_str(line).to_string());
-        let plain: Vec<_> = plain.collect();
-        text.push_str(&format!("\n```text\n{}\n```\n", plain.join("\n")));
+        let lines = comparison::plain(comparison);
+        text.push_str(&format!("\n```text\n{}\n```\n", lines.join("\n")));
     }
     for warning in &record.warnings {
         text.push_str(&format!("\n> warning: {}\n", inline(warning)));

@@ -121,6 +121,9 @@ struct Execution<'a> {
     /// Where the rest is that is not among the events of the run either.
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<&'a Path>,
+    /// The attempts that failed before this one.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    earlier: Vec<Execution<'a>>,
 }
 
 #[derive(Serialize)]
@@ -185,7 +188,7 @@ fn data(record: &Record) -> Data<'_> {
     let limit = |of: &ExecutionRecord| match is_passed(&of) {
         true => PASSED,
         false => Limit {
-            bytes: (OTHERS.bytes / others).clamp(PASSED.bytes, ONE),
+            bytes: (OTHERS.bytes / others).clamp(PASSED.bytes, ONE) / (1 + of.earlier.len()),
             ..OTHERS
         },
     };
@@ -286,6 +289,8 @@ fn execution<'a>(
     });
     let outcome = Outcome::ALL.iter().position(|o| *o == report.outcome);
     let attachments = of.attachments.iter();
+    let earlier = of.earlier.iter();
+    let earlier = earlier.map(|of| execution(record, of, scenario, began, limit));
     Execution {
         scenario,
         combination: &info.combination,
@@ -308,6 +313,7 @@ fn execution<'a>(
         left_out: logs.left_out,
         said_twice: logs.said_twice,
         more: of.more_logs.as_deref(),
+        earlier: earlier.collect(),
     }
 }
 

@@ -16,6 +16,7 @@ use self::head::{Fact, Verdict};
 use self::legend::Meaning;
 use self::summary::Summary;
 use crate::runner::record::Record;
+use crate::runner::report::comparison::plain;
 
 /// Reads the data, knows the state and the filters; draws grid, matrix and details; ties them together.
 const SCRIPTS: [&str; 5] = [
@@ -34,6 +35,8 @@ struct Page<'a> {
     verdict: Verdict,
     facts: Vec<Fact>,
     warnings: &'a [String],
+    /// What is different from a run before, where there is one.
+    comparison: Vec<String>,
     summary: Summary,
     legend: Vec<Meaning>,
     repeat: u32,
@@ -50,6 +53,7 @@ pub fn render(record: &Record) -> String {
         verdict: Verdict::of(record),
         facts: head::facts(record),
         warnings: &record.warnings,
+        comparison: record.comparison.as_ref().map_or_else(Vec::new, plain),
         summary: Summary::of(record),
         legend: legend::meanings(),
         repeat: record.header.repeat,
