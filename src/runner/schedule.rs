@@ -32,6 +32,11 @@ impl Turn<'_> {
     fn is_exclusive(&self) -> bool {
         self.execution.scenario.scenario.has_tag(EXCLUSIVE)
     }
+
+    /// Whether its steps are given more time than others.
+    fn is_long(&self) -> bool {
+        self.execution.scenario.scenario.step_timeout().is_some()
+    }
 }
 
 /// The turns of a run.
@@ -68,7 +73,8 @@ impl Rounds {
 }
 
 /// Lets every execution have a turn in each of the rounds, in the order that `seed` gives, if there
-/// is one. Where several run at the same time, those that must not come last.
+/// is one; otherwise those that are known to take long begin first. Where several run at the same time,
+/// those that must not come last.
 pub fn schedule<'a>(
     executions: &'a [Execution],
     rounds: &Rounds,
@@ -92,10 +98,14 @@ pub fn schedule<'a>(
         let later = u64::from(*rounds.repetitions.start()) - 1;
         shuffle(&mut turns, seed.wrapping_add(later));
     }
-    let (alone, together) = match jobs {
+    let (alone, mut together): (Vec<_>, Vec<_>) = match jobs {
         1 => (turns, Vec::new()),
         _ => turns.into_iter().partition(Turn::is_exclusive),
     };
+    if seed.is_none() {
+        // What takes long would otherwise run on when everything else has ended.
+        together.sort_by_key(|turn| !turn.is_long());
+    }
     Schedule { together, alone }
 }
 
@@ -189,6 +199,10 @@ mod tests {
     fn executions() -> Vec<Execution> {
         let text = "Feature: F\n@exclusive\nScenario: One\nGiven x\nScenario: Two\nGiven x\n\
                     Scenario: Three\nGiven x\n";
+        planned(text)
+    }
+
+    fn planned(text: &str) -> Vec<Execution> {
         let scenarios = feature::parse(Path::new("3.feature"), text).unwrap();
         let routed: Vec<_> = scenarios
             .into_iter()
@@ -214,6 +228,23 @@ mod tests {
         let single = schedule(&executions, &Rounds::once(), None, 1);
         assert!(single.together.is_empty());
         assert_eq!(words(&single.alone)[..2], ["3.1 a #1", "3.1 b #1"]);
+    }
+
+    #[test]
+    fn what_takes_long_begins_first() {
+        let text = "Feature: F\nScenario: One\nGiven x\n@step-timeout(60)\nScenario: Two\n\
+                    Given x\n@step-timeout(60)\n@exclusive\nScenario: Three\nGiven x\n";
+        let executions = planned(text);
+        let order = |seed, jobs| {
+            let schedule = schedule(&executions, &Rounds::once(), seed, jobs);
+            (words(&schedule.together), words(&schedule.alone))
+        };
+        let (together, alone) = order(None, 2);
+        assert_eq!(together, ["3.2 a #1", "3.2 b #1", "3.1 a #1", "3.1 b #1"]);
+        assert_eq!(alone, ["3.3 a #1", "3.3 b #1"]);
+        assert_eq!(order(None, 1).1[0], "3.1 a #1", "one by one");
+        let shuffled = (0..99).map(|seed| order(Some(seed), 2).0);
+        assert!(shuffled.clone().any(|order| order[0].starts_with("3.1")));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! What a connection holds is released when it ends, however it does; a peer that has gone without a
 //! word is noticed by its silence.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,11 +87,11 @@ pub async fn serve(
     step_timeout: Duration,
     signal: oneshot::Receiver<Signal>,
 ) -> Result<u8, String> {
-    let failed = |error: std::io::Error| format!("cannot listen: {error}");
+    let failed = |error: io::Error| format!("cannot listen: {error}");
     let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     death::forbid();
-    let mut output = std::io::stdout();
+    let mut output = io::stdout();
     let told = writeln!(output, "{LISTENING_ON}{address}").and_then(|()| output.flush());
     told.map_err(|error| format!("cannot say where it listens: {error}"))?;
     Ok(accept_all(&listener, step_timeout, signal).await)
@@ -182,7 +182,7 @@ async fn converse(socket: TcpStream, executor: Arc<Executor>) {
                 tracing::warn!("a web page was refused");
                 return Ok(response::denied());
             }
-            service.oneshot(request).await
+            service.oneshot(request).await.map_err(io::Error::other)
         }
     });
     let served = serve_with_graceful_shutdown(socket, guarded, stopped.shutdown()).await;
