@@ -172,9 +172,7 @@ async fn converse(socket: TcpStream, executor: Arc<Executor>) {
         .to_service_builder();
     let mut service = builder.build(methods, stopped.clone());
     let closed = service.on_session_closed();
-    let is_remote = socket
-        .local_addr()
-        .is_ok_and(|own| !own.ip().is_loopback());
+    let is_remote = socket.local_addr().is_ok_and(|own| !own.ip().is_loopback());
     let guarded = tower::service_fn(move |request| {
         let service = service.clone();
         async move {
@@ -239,8 +237,16 @@ mod tests {
             is_of_a_page(&request.body(()).unwrap(), is_remote)
         };
         assert!(!asks(None, "test", false));
-        for host in ["127.0.0.1:7700", "localhost:7700", "[::1]:7700", "127.0.0.1"] {
-            assert!(!asks(Some(&format!("http://{host}")), host, false), "{host}");
+        for host in [
+            "127.0.0.1:7700",
+            "localhost:7700",
+            "[::1]:7700",
+            "127.0.0.1",
+        ] {
+            assert!(
+                !asks(Some(&format!("http://{host}")), host, false),
+                "{host}"
+            );
         }
         assert!(asks(Some("https://example.org"), "127.0.0.1:7700", false));
         assert!(asks(Some("http://localhost:7701"), "localhost:7700", false));

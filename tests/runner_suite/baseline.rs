@@ -29,7 +29,10 @@ fn compared(project: &Project, baseline: &[&str], more: &[&str]) -> crate::proje
 fn every_difference_is_told() {
     let project = Project::new();
     let ran = compared(&project, &["--baseline", "FIRST"], &["--slower", "1.1"]);
-    ran.assert(1, "  worse:  1.1 fails-once: failed (passed before)\n");
+    ran.assert(
+        1,
+        "  worse:  1.1 fails-once: failed (passed before): time number 2\n",
+    );
     ran.assert(1, "  better: 1.2 fails-once: passed (failed before)\n");
     ran.assert(1, "  slower: 1.3 fails-once: ");
     ran.assert(1, "  new:    1.5 fails-once\n");
@@ -66,11 +69,14 @@ fn a_run_that_was_is_compared_as_well() {
     project.run(&["report"]).assert(0, "1 failed in ");
     let against = ["--baseline", "first.json"];
     let ran = project.run(&[&["report"][..], &against].concat());
-    ran.assert(1, "  worse:  1.1 fails-once: failed (passed before)\n");
+    ran.assert(
+        1,
+        "  worse:  1.1 fails-once: failed (passed before): time number 2\n",
+    );
     let ran = project.run(&[&["report", "--json", "again.json"][..], &against].concat());
     assert!(
         ran.err
-            .contains("  worse:  1.1 fails-once: failed (passed before)\n"),
+            .contains("  worse:  1.1 fails-once: failed (passed before): time number 2\n"),
         "{}",
         ran.text()
     );
@@ -78,7 +84,10 @@ fn a_run_that_was_is_compared_as_well() {
     let comparison = &project.json("again.json")["comparison"];
     assert_eq!(comparison["better"][0]["id"], "1.2");
     let ran = project.run(&[&["merge", &second, "-o", "whole"][..], &against].concat());
-    ran.assert(1, "  worse:  1.1 fails-once: failed (passed before)\n");
+    ran.assert(
+        1,
+        "  worse:  1.1 fails-once: failed (passed before): time number 2\n",
+    );
     project
         .run(&["report", "whole"])
         .assert(0, "  worse:  1.1 fails-once: failed");
