@@ -267,7 +267,7 @@ impl Play<'_> {
             id, combination, ..
         } = &report.info;
         let mut results = self.results.borrow_mut();
-        results.add(id, combination, Side::of(report));
+        results.add(id, combination, Side::of(&report));
         self.emit(Event::ExecutionFinished(Box::new(report)));
     }
 

@@ -10,7 +10,7 @@
 //! What a connection holds is released when it ends, however it does; a peer that has gone without a
 //! word is noticed by its silence.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,11 +87,11 @@ pub async fn serve(
     step_timeout: Duration,
     signal: oneshot::Receiver<Signal>,
 ) -> Result<u8, String> {
-    let failed = |error: std::io::Error| format!("cannot listen: {error}");
+    let failed = |error: io::Error| format!("cannot listen: {error}");
     let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     death::forbid();
-    let mut output = std::io::stdout();
+    let mut output = io::stdout();
     let told = writeln!(output, "{LISTENING_ON}{address}").and_then(|()| output.flush());
     told.map_err(|error| format!("cannot say where it listens: {error}"))?;
     Ok(accept_all(&listener, step_timeout, signal).await)
@@ -172,9 +172,7 @@ async fn converse(socket: TcpStream, executor: Arc<Executor>) {
         .to_service_builder();
     let mut service = builder.build(methods, stopped.clone());
     let closed = service.on_session_closed();
-    let is_remote = socket
-        .local_addr()
-        .is_ok_and(|own| !own.ip().is_loopback());
+    let is_remote = socket.local_addr().is_ok_and(|own| !own.ip().is_loopback());
     let guarded = tower::service_fn(move |request| {
         let service = service.clone();
         async move {
@@ -182,7 +180,7 @@ async fn converse(socket: TcpStream, executor: Arc<Executor>) {
                 tracing::warn!("a web page was refused");
                 return Ok(response::denied());
             }
-            service.oneshot(request).await
+            service.oneshot(request).await.map_err(io::Error::other)
         }
     });
     let served = serve_with_graceful_shutdown(socket, guarded, stopped.shutdown()).await;
@@ -239,8 +237,16 @@ mod tests {
             is_of_a_page(&request.body(()).unwrap(), is_remote)
         };
         assert!(!asks(None, "test", false));
-        for host in ["127.0.0.1:7700", "localhost:7700", "[::1]:7700", "127.0.0.1"] {
-            assert!(!asks(Some(&format!("http://{host}")), host, false), "{host}");
+        for host in [
+            "127.0.0.1:7700",
+            "localhost:7700",
+            "[::1]:7700",
+            "127.0.0.1",
+        ] {
+            assert!(
+                !asks(Some(&format!("http://{host}")), host, false),
+                "{host}"
+            );
         }
         assert!(asks(Some("https://example.org"), "127.0.0.1:7700", false));
         assert!(asks(Some("http://localhost:7701"), "localhost:7700", false));

@@ -62,7 +62,8 @@ fn changed(it: &Compared) -> String {
 }
 
 fn slowed(it: &Compared) -> String {
-    let took = |side: &Option<Side>| seconds(side.as_ref().map(|side| side.took).unwrap_or_default());
+    let took =
+        |side: &Option<Side>| seconds(side.as_ref().map(|side| side.took).unwrap_or_default());
     format!(
         "{}: {} ({} before)",
         name(it),

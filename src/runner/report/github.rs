@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-
 use super::comparison;
 use super::failure::{Failure, details, failures, headline};
 use super::line::{counted, seconds};

@@ -60,8 +60,7 @@ fn writing_in_the_background_closes_the_writer_when_done() {
     assert!(matches!(end, Err(Error::WriterDead { .. })), "{end:?}");
     // The writer is closed a moment before its thread is seen to have ended.
     let begun = Instant::now();
-    while matches!(writing.occupation, Occupation::Background(_))
-        && begun.elapsed() < WRITE_TIMEOUT
+    while matches!(writing.occupation, Occupation::Background(_)) && begun.elapsed() < WRITE_TIMEOUT
     {
         writing.settle().unwrap();
     }
