@@ -109,7 +109,19 @@ fn json_of_an_incomplete_run_says_so() {
 
 #[test]
 fn github_gets_annotations_and_a_summary() {
-    insta::assert_snapshot!("github", github::annotations(&record(EVERY_OUTCOME)));
+    let annotations = github::annotations(&record(EVERY_OUTCOME));
+    let about = |what: &str| {
+        annotations
+            .lines()
+            .find(|line| line.contains(what))
+            .unwrap()
+    };
+    // What makes the run red is an error, whatever it is.
+    assert!(about("unexpected pass").starts_with("::error "));
+    let flaky = "later:    passed on attempt 2 only; flaky counts as a failure in this run";
+    assert!(about(flaky).starts_with("::error "));
+    assert!(about("later:    passed on attempt 3 only").starts_with("::warning "));
+    insta::assert_snapshot!("github", annotations);
     insta::assert_snapshot!("github-summary", github::summary(&record(EVERY_OUTCOME)));
     insta::assert_snapshot!("github-incomplete", github::summary(&cut_record()));
 }
