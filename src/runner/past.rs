@@ -35,6 +35,7 @@ pub fn report(
     reports: &Reports,
     comparing: &Comparing,
 ) -> Result<Exit, Refusal> {
+    reports.check_places().map_err(Refusal::usage)?;
     let log = runs::find(asked, || runs_folder(cli)).map_err(Refusal::usage)?;
     let baseline = baseline(comparing, || runs_folder(cli)).map_err(Refusal::usage)?;
     let mut record = Record::read(&log).map_err(Refusal::usage)?;
