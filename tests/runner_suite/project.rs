@@ -225,7 +225,12 @@ impl Project {
     pub fn latest_run(&self) -> String {
         let runs = fs::read_dir(self.path("out/runs")).unwrap();
         let names = runs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.max().unwrap()
+        // Of two in the same second the process ids tell, which are numbers.
+        let order = |name: &String| {
+            let (time, pid) = name.rsplit_once('-').unwrap();
+            (time.to_owned(), pid.parse::<u32>().unwrap())
+        };
+        names.max_by_key(order).unwrap()
     }
 
     /// What the runner started and still runs: process id and command of each. The variable PIDS in
