@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{ExecutionReport, seconds};
 use super::outcome::Outcome;
 use super::record::Record;
+use super::report::json::VERSION;
 use super::runs;
 
 /// By how much something has to be slower at least; less is noise.
@@ -93,6 +94,12 @@ pub struct Baseline {
     pub slower: f64,
 }
 
+/// What a JSON report has to say before anything else is read.
+#[derive(Deserialize)]
+struct First {
+    version: u32,
+}
+
 /// What is read of a JSON report.
 #[derive(Deserialize)]
 struct Json {
@@ -142,8 +149,15 @@ impl Baseline {
     fn read_json(file: &Path, slower: f64) -> Result<Baseline, String> {
         let wrong = |why: String| format!("{}: {why}", file.display());
         let text = std::fs::read_to_string(file).map_err(|e| wrong(e.to_string()))?;
-        let json: Json = serde_json::from_str(&text)
-            .map_err(|error| wrong(format!("is no JSON report of harmony: {error}")))?;
+        let none = |error| wrong(format!("is no JSON report of harmony: {error}"));
+        let First { version } = serde_json::from_str(&text).map_err(none)?;
+        if version > VERSION {
+            return Err(wrong(format!(
+                "the report has version {version}, but this harmony reads versions up to \
+                 {VERSION}; use the version that wrote it, or a newer one"
+            )));
+        }
+        let json: Json = serde_json::from_str(&text).map_err(none)?;
         let mut results = Results::default();
         for execution in json.executions {
             results.add(&execution.id, &execution.combination, execution.side);
@@ -163,6 +177,10 @@ pub struct Comparison {
     pub baseline: String,
     /// Green then, and not green now.
     pub worse: Vec<Compared>,
+    /// Passed then, and leaves the run green now without having passed: it is unsupported now, for
+    /// example, and tells nothing any more.
+    #[serde(default)]
+    pub lost: Vec<Compared>,
     /// Not green then, and green now.
     pub better: Vec<Compared>,
     /// Passed then and now, but took so much longer that it is told.
@@ -261,13 +279,12 @@ impl Comparison {
             self.cut_short += 1;
             return None;
         }
-        let passed = [then, now].map(|side| side.outcome == Outcome::Passed);
+        let [passed_then, passes_now] = [then, now].map(|side| side.outcome == Outcome::Passed);
         match (then.outcome.is_green(), now.outcome.is_green()) {
             (true, false) => Some(&mut self.worse),
             (false, true) => Some(&mut self.better),
-            _ if passed == [true, true] && is_slower(then.took, now.took, slower) => {
-                Some(&mut self.slower)
-            }
+            _ if passed_then && !passes_now => Some(&mut self.lost),
+            _ if passed_then && is_slower(then.took, now.took, slower) => Some(&mut self.slower),
             _ => None,
         }
     }
@@ -276,6 +293,7 @@ impl Comparison {
     pub fn is_empty(&self) -> bool {
         let lists = [
             &self.worse,
+            &self.lost,
             &self.better,
             &self.slower,
             &self.new,
@@ -338,7 +356,9 @@ mod tests {
 
     #[test]
     fn every_change_is_in_one_list() {
-        use Outcome::{Failed, Interrupted, NotRun, Passed, Skipped, Unavailable};
+        use Outcome::{
+            Failed, Flaky, Interrupted, NotRun, Passed, Skipped, Unavailable, Unsupported,
+        };
         let before = [
             ("1.1", Passed, 1.0),
             ("1.2", Failed, 1.0),
@@ -349,6 +369,9 @@ mod tests {
             ("1.6", Interrupted, 1.0),
             ("1.7", Unavailable, 0.0),
             ("1.8", Failed, 1.0),
+            ("1.11", Passed, 1.0),
+            ("1.12", Passed, 1.0),
+            ("1.13", Skipped, 0.0),
         ];
         let now = [
             ("1.1", Passed, 1.0),
@@ -359,9 +382,13 @@ mod tests {
             ("1.6", Failed, 1.0),
             ("1.7", Passed, 1.0),
             ("1.8", Failed, 9.0),
+            ("1.11", Unsupported, 0.0),
+            ("1.12", Flaky, 9.0),
+            ("1.13", Unsupported, 0.0),
         ];
         let found = comparison(&before, &now);
         assert_eq!(ids(&found.worse), ["1.9", "1.10"]);
+        assert_eq!(ids(&found.lost), ["1.11", "1.12"]);
         assert_eq!(ids(&found.better), ["1.2"]);
         assert_eq!(ids(&found.new), ["1.7"]);
         assert_eq!(ids(&found.gone), ["1.4"]);
@@ -375,7 +402,7 @@ mod tests {
         use Outcome::{Flaky, Passed};
         let slower = |then, outcome, now| {
             let found = comparison(&[("1.1", Passed, then)], &[("1.1", outcome, now)]);
-            !found.slower.is_empty()
+            !found.slower.is_empty() && found.lost.is_empty()
         };
         assert!(slower(1.0, Passed, 2.1));
         assert!(!slower(1.0, Passed, 2.0));

@@ -374,8 +374,8 @@ impl Manner {
 /// What a run is compared with.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Comparing {
-    /// Say what is worse, better, slower, new or gone compared with this run: its folder, log or
-    /// name, or a JSON report (*.json) of it.
+    /// Say what is worse, lost (passed before, and is unsupported now, for example), better, slower,
+    /// new or gone compared with this run: its folder, log or name, or a JSON report (*.json) of it.
     #[arg(long, value_name = "RUN")]
     pub baseline: Option<PathBuf>,
     /// How many times longer something takes that is told as slower; half a second at least.

@@ -27,7 +27,7 @@ impl Fault {
 
     /// Whether something went wrong, and not only kept the execution from going on.
     pub fn is_failure(&self) -> bool {
-        self.outcome != Outcome::Skipped
+        !self.outcome.is_green()
     }
 
     /// The same with the last lines that a process wrote, for one that no report lists.

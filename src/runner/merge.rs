@@ -148,11 +148,33 @@ fn belong_together(parts: &[Part]) -> Result<(), String> {
             let what = "plans (not the same was asked for, or other platforms were there)";
             return differ(what, &words(a_part), &words(b_part));
         }
-        if a.repeat != b.repeat {
-            return differ("--repeat", &a.repeat.to_string(), &b.repeat.to_string());
+        for ((what, a), (_, b)) in manner(a).into_iter().zip(manner(b)) {
+            if a != b {
+                return differ(what, &a, &b);
+            }
         }
     }
     nothing_twice(parts)
+}
+
+/// What of the manner in which a run is made has to be the same of all, in words: a merged run has
+/// one command that runs an execution once more.
+fn manner(header: &Header) -> [(&'static str, String); 4] {
+    let features = header.features.as_ref().map_or_else(
+        || "those of the configuration".to_owned(),
+        |folder| folder.display().to_string(),
+    );
+    let options = match header.again.options.trim() {
+        "" => "none",
+        options => options,
+    };
+    let same_process = if header.same_process { "yes" } else { "no" };
+    [
+        ("--same-process", same_process.to_owned()),
+        ("--features", features),
+        ("--repeat", header.repeat.to_string()),
+        ("options", options.to_owned()),
+    ]
 }
 
 /// What has to be the same of all shards.
@@ -326,9 +348,24 @@ fn lines(parts: &[Part], executions: &Executions) -> Vec<Line> {
             }
             all.push(line);
         }
+        all.extend(cut_off(part, numbers));
     }
     all.sort_by(|a, b| a.at.total_cmp(&b.at));
     all
+}
+
+/// Ends what has no end, where its own run ends: the merged run has an end, and may go on for longer.
+fn cut_off(part: &Part, numbers: &BTreeMap<usize, usize>) -> impl Iterator<Item = Line> {
+    let executions = part.record.executions.iter();
+    let endless = executions.filter(|execution| execution.finished.is_none());
+    endless.map(move |execution| {
+        let mut report = execution.report.clone();
+        report.info.number = numbers[&report.info.number];
+        Line {
+            at: part.record.until,
+            event: Event::ExecutionFinished(Box::new(report)),
+        }
+    })
 }
 
 fn compare(baseline: &Baseline, parts: &[Part]) -> Event {

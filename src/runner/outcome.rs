@@ -173,16 +173,14 @@ pub struct Verdict {
 
 /// Decides the outcome of an execution.
 pub fn decide(evidence: &Evidence, known: Option<&KnownFailure>) -> Verdict {
-    let (outcome, reason) = match (&evidence.fault, evidence.leaks.as_slice()) {
-        (None, []) => (Outcome::Passed, None),
-        (Some(fault), leaks) if fault.is_failure() || leaks.is_empty() => {
+    let left_behind = format!("left behind: {}", evidence.leaks.join(", "));
+    let (outcome, reason) = match (&evidence.fault, evidence.leaks.is_empty()) {
+        (None, true) => (Outcome::Passed, None),
+        (Some(fault), is_clean) if fault.is_failure() || is_clean => {
             (fault.outcome, Some(fault.message.clone()))
         }
         // A step that has to be skipped is no excuse.
-        (_, leaks) => (
-            Outcome::Leaked,
-            Some(format!("left behind: {}", leaks.join(", "))),
-        ),
+        _ => (Outcome::Leaked, Some(left_behind.clone())),
     };
     let (outcome, reason) = match known {
         Some(known) if outcome == Outcome::Passed => {
@@ -194,7 +192,13 @@ pub fn decide(evidence: &Evidence, known: Option<&KnownFailure>) -> Verdict {
         }
         Some(known) if outcome.is_own_failure() => {
             let error = reason.unwrap_or_default();
-            if error.contains(&known.contains) {
+            let is_known = error.contains(&known.contains);
+            // Neither is a failure that is known, unless it is the leak itself.
+            let leaks_as_well = !evidence.leaks.is_empty() && outcome != Outcome::Leaked;
+            if is_known && leaks_as_well {
+                let entry = format!("beside the known failure ({known}): {error}");
+                (Outcome::Leaked, Some(format!("{left_behind}\n{entry}")))
+            } else if is_known {
                 (Outcome::KnownFailure, Some(known.reason.clone()))
             } else {
                 let entry = format!(
@@ -283,6 +287,8 @@ mod tests {
         let skipped = |leaks| decide(&evidence(Some(Outcome::Skipped), leaks), None).outcome;
         assert_eq!(skipped(&[]), Outcome::Skipped);
         assert_eq!(skipped(&["/dev/shm/x"]), Outcome::Leaked);
+        let unsupported = evidence(Some(Outcome::Unsupported), &["/dev/shm/x"]);
+        assert_eq!(decide(&unsupported, None).outcome, Outcome::Leaked);
     }
 
     #[test]
@@ -307,6 +313,19 @@ mod tests {
             outcome(evidence(Some(Outcome::Interrupted), &[])),
             Outcome::Interrupted
         );
+        let beside = evidence(Some(Outcome::Failed), &["/dev/shm/x", "/dev/shm/y"]);
+        let beside = decide(&beside, Some(&listed));
+        assert_eq!(beside.outcome, Outcome::Leaked);
+        assert_eq!(
+            beside.reason.as_deref(),
+            Some(
+                "left behind: /dev/shm/x, /dev/shm/y\n\
+                 beside the known failure (13.3 a_b: its fault): expected 1, got 2"
+            )
+        );
+        let leak = known("left behind: /dev/shm/x");
+        let leak = decide(&evidence(None, &["/dev/shm/x"]), Some(&leak));
+        assert_eq!(leak.outcome, Outcome::KnownFailure);
         let other = decide(&evidence(Some(Outcome::Failed), &[]), Some(&known("got 3")));
         assert_eq!(other.outcome, Outcome::Failed);
         assert!(other.reason.unwrap().contains("not the known failure"));

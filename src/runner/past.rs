@@ -35,6 +35,7 @@ pub fn report(
     reports: &Reports,
     comparing: &Comparing,
 ) -> Result<Exit, Refusal> {
+    reports.check_places().map_err(Refusal::usage)?;
     let log = runs::find(asked, || runs_folder(cli)).map_err(Refusal::usage)?;
     let baseline = baseline(comparing, || runs_folder(cli)).map_err(Refusal::usage)?;
     let mut record = Record::read(&log).map_err(Refusal::usage)?;
@@ -83,10 +84,14 @@ pub fn merge_runs(cli: &Cli, asked: &Merge) -> Result<Exit, Refusal> {
     let find = |run: &PathBuf| runs::find(Some(run), || runs_folder(cli));
     let logs: Result<Vec<_>, _> = asked.runs.iter().map(find).collect();
     let logs = logs.map_err(Refusal::usage)?;
-    let name = runs::new_name();
-    let folder = match &asked.output {
-        Some(folder) => folder.clone(),
-        None => runs_folder(cli).map_err(Refusal::usage)?.join(&name),
+    // A run is called like its folder, which is how reports name where its logs are.
+    let (folder, name) = match &asked.output {
+        Some(folder) => (folder.clone(), folder_name(folder).map_err(Refusal::usage)?),
+        None => {
+            let name = runs::new_name();
+            let runs = runs_folder(cli).map_err(Refusal::usage)?;
+            (runs.join(&name), name)
+        }
     };
     asked.reports.check().map_err(Refusal::usage)?;
     let merging = Merging {
@@ -104,6 +109,17 @@ pub fn merge_runs(cli: &Cli, asked: &Merge) -> Result<Exit, Refusal> {
     replay(&log, &record, &mut console).map_err(Refusal::usage)?;
     asked.reports.write(&record).map_err(Refusal::usage)?;
     Ok(record.exit())
+}
+
+/// What a folder is called that may be named by `.`, and need not exist.
+fn folder_name(folder: &Path) -> Result<String, String> {
+    let path = std::fs::canonicalize(folder).or_else(|_| std::path::absolute(folder));
+    let name = path
+        .ok()
+        .as_deref()
+        .and_then(Path::file_name)
+        .map(|name| name.to_string_lossy().into_owned());
+    name.ok_or_else(|| format!("{} cannot be the folder of a run", folder.display()))
 }
 
 /// What was not green in a run before, and how that was run.

@@ -350,8 +350,9 @@ fn report(
     folder: Option<PathBuf>,
 ) -> ExecutionReport {
     let mut warnings = ended.warnings;
-    // Without another fault the leaks are the reason of the outcome.
-    if ended.evidence.fault.as_ref().is_some_and(Fault::is_failure) {
+    // Without another fault, or beside a known one, the leaks are the reason of the outcome.
+    let is_faulty = ended.evidence.fault.as_ref().is_some_and(Fault::is_failure);
+    if is_faulty && verdict.outcome != Outcome::Leaked {
         let leaks = ended.evidence.leaks.iter();
         warnings.extend(leaks.map(|leak| format!("left behind: {leak}")));
     }
@@ -374,8 +375,8 @@ fn report(
 }
 
 fn warn_of_stale_entries(work: &Workload, events: &Events) {
-    if work.scenarios.iter().any(|s| s.plays_all.is_some()) {
-        // The list is of more combinations than there are then.
+    if work.scenarios.iter().any(|s| s.plays_all.is_some()) || work.other_features().is_some() {
+        // The list is of more combinations than there are then, or of other scenarios.
         return;
     }
     let platforms = work.config.platforms.iter();

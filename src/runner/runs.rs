@@ -17,15 +17,40 @@ pub fn new_name() -> String {
     format!("{now}-{}", std::process::id())
 }
 
-/// The process id in the name of a run; nothing for a name that this program has not made.
-fn process_of(name: &str) -> Option<i32> {
-    let parts: Vec<&str> = name.split('-').collect();
-    let [date, time, pid] = parts.as_slice() else {
-        return None;
-    };
-    let is_number =
-        |text: &str, digits| text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
-    (is_number(date, 8) && is_number(time, 6)).then(|| pid.parse().ok())?
+/// What the name of a run says, in the order in which runs come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Stamp {
+    date: u32,
+    time: u32,
+    process: i32,
+}
+
+impl Stamp {
+    /// Nothing for a name that this program has not made.
+    fn of(name: &str) -> Option<Stamp> {
+        let parts: Vec<&str> = name.split('-').collect();
+        let [date, time, process] = parts.as_slice() else {
+            return None;
+        };
+        let number = |text: &str, digits| {
+            let is_number = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
+            is_number.then(|| text.parse().ok())?
+        };
+        Some(Stamp {
+            date: number(date, 8)?,
+            time: number(time, 6)?,
+            process: process.parse().ok()?,
+        })
+    }
+}
+
+/// The runs in a folder whose names this program has made, in any order.
+fn stamped(runs: &Path) -> impl Iterator<Item = (Stamp, PathBuf)> {
+    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let stamp = Stamp::of(entry.file_name().to_str()?)?;
+        Some((stamp, entry.path()))
+    })
 }
 
 /// Finds the log that the user means: a log, the folder of a run, the name of a run below `runs`, or
@@ -59,11 +84,12 @@ pub fn find(
     })
 }
 
-/// The log of the latest run: names of runs begin with their times.
+/// The log of the latest run. One that is kept under a name of its own is none: nothing says when it
+/// was.
 fn latest(runs: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(runs).ok()?.flatten();
-    let logs = entries.map(|entry| entry.path().join(event_log::FILE_NAME));
-    logs.filter(|path| path.is_file()).max()
+    let logs = stamped(runs).map(|(stamp, folder)| (stamp, folder.join(event_log::FILE_NAME)));
+    let latest = logs.filter(|(_, log)| log.is_file()).max()?;
+    Some(latest.1)
 }
 
 /// Removes the oldest folders in `runs`, so that `keep` are left. Those stay whose process may still
@@ -73,23 +99,14 @@ fn latest(runs: &Path) -> Option<PathBuf> {
 ///
 /// Which cannot be removed, and why.
 pub fn prune(runs: &Path, keep: usize) -> Result<(), String> {
-    let Ok(entries) = std::fs::read_dir(runs) else {
-        return Ok(());
-    };
-    let names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<(String, i32)> = names
-        .filter_map(|name| process_of(&name).map(|pid| (name, pid)))
-        .collect();
-    names.sort();
-    let surplus = names.len().saturating_sub(keep);
-    for (name, pid) in &names[..surplus] {
-        if is_alive(*pid) {
+    let mut folders: Vec<(Stamp, PathBuf)> = stamped(runs).collect();
+    folders.sort();
+    let surplus = folders.len().saturating_sub(keep);
+    for (stamp, folder) in &folders[..surplus] {
+        if is_alive(stamp.process) {
             continue;
         }
-        let folder = runs.join(name);
-        match std::fs::remove_dir_all(&folder) {
+        match std::fs::remove_dir_all(folder) {
             // Another run does the same.
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 let folder = folder.display();
@@ -164,6 +181,18 @@ mod tests {
             std::fs::write(log(name), "").unwrap();
         }
         assert_eq!(find(None), Ok(log("20250102-000000-1")));
+        // Process ids are numbers, and other names say nothing about when a run was.
+        for name in [
+            "20250102-000000-99",
+            "20250102-000000-100",
+            "good",
+            "20990101-copy",
+        ] {
+            std::fs::create_dir(runs.path().join(name)).unwrap();
+            std::fs::write(log(name), "").unwrap();
+        }
+        assert_eq!(find(None), Ok(log("20250102-000000-100")));
+        assert_eq!(find(Some(Path::new("good"))), Ok(log("good")));
         let first = log("20250101-000000-1");
         for asked in [
             &first,

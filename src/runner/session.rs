@@ -172,9 +172,17 @@ fn prepare(
     Ok(Some((work, invocation)))
 }
 
+/// Makes the reports of a run that has ended.
 fn read_and_report(log: &Path, reports: &Reports) -> Result<(), String> {
     let record = Record::read(log).map_err(|error| error.to_string())?;
-    reports.write(&record)
+    reports.write(&record)?;
+    match record.is_complete() {
+        true => Ok(()),
+        false => Err(format!(
+            "the reports are of the beginning of this run only: {} could not be written to its end",
+            log.display()
+        )),
+    }
 }
 
 fn boxed(reporter: impl Reporter + 'static) -> Box<dyn Reporter> {

@@ -22,7 +22,7 @@ function panelHead(entry, execution) {
       make("span", { class: "unseen" }, `${outcome.words}: `),
       make("span", {}, `${scenario.id} ${scenario.name}`)),
     make("p", { class: "facts" },
-      make("b", { class: `word ${outcome.green ? "" : "bad"}` }, outcome.words),
+      make("b", { class: `word ${isBad(outcome) ? "bad" : ""}` }, outcome.words),
       make("span", { class: "roles" }, execution.roles.map(([role, platform]) =>
         make("span", {}, make("i", {}, role), " ", make("b", {}, platform), " "))),
       make("span", {}, duration(execution.took)),
@@ -42,6 +42,12 @@ function repetitions(entry, execution) {
   return section(`Repetition ${execution.repetition} of ${entry.all.length}`, make("p", { class: "repetitions" }, links));
 }
 
+/** What was seen beside the steps. */
+function besides(execution) {
+  return [list("Warnings", execution.warnings, "warnings"),
+    list("Left behind as known, and removed", execution.leftovers, "plain")];
+}
+
 /** What became of the attempts before the last one, the latest first. */
 function earlier(execution, scenario) {
   if (!execution.earlier?.length) return null;
@@ -52,8 +58,11 @@ function earlier(execution, scenario) {
       make("summary", {}, `Attempt ${index + 1}: ${outcome.words}, ${duration(attempt.took)}`),
       attempt.reason != null && !inStep && errorText(attempt.reason),
       stepList(attempt, scenario),
+      besides(attempt),
       processList(attempt),
-      logs(attempt, false));
+      attachments(attempt, scenario),
+      logs(attempt, false),
+      tails(attempt));
   });
   return section(`Tried ${execution.earlier.length + 1} times`, attempts.reverse());
 }
@@ -84,17 +93,16 @@ function panel(entry, execution) {
     section("Run it again", make("div", { class: "again" }, make("code", { id: "again" }, execution.again),
       make("button", { type: "button", id: "copy" }, "Copy"))),
     repetitions(entry, execution),
-    earlier(execution, scenario),
     section("Steps", stepList(execution, scenario)),
     atStep && execution.reason != null && !hasReason(execution) && section("Why", errorText(execution.reason)),
-    list("Warnings", execution.warnings, "warnings"),
-    list("Left behind as known, and removed", execution.leftovers, "plain"),
+    besides(execution),
+    earlier(execution, scenario),
     line && section("Time line", line, processList(execution)),
     attachments(execution, scenario),
     section("Logs", logs(execution, isPassed)),
     tails(execution),
     scenario.tags.length > 0 && section("Tags", make("p", { class: "tags" }, scenario.tags.map((tag) => make("span", {}, `@${tag} `)))),
-  ].filter(Boolean);
+  ].flat().filter(Boolean);
 }
 
 /** Whether the reason is what the failed step says. */
@@ -135,10 +143,10 @@ function drawDetails() {
   }
 }
 
-/** The entries that are shown and not green. */
+/** The entries that are shown and in which something is wrong. */
 function failing() {
   const { shown } = filtered();
-  return entries.filter((entry) => shown[entry.index] && !entry.outcome.green);
+  return entries.filter((entry) => shown[entry.index] && isBad(entry.outcome));
 }
 
 /** Opens the next failure after the open one, or the one before it; from the last to the first. */

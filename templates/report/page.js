@@ -80,7 +80,8 @@ document.addEventListener("click", (event) => {
   else if (set.outcome) chooseOutcome(set.outcome);
   else if (set.failure) goToFailure(Number(set.failure));
   else if (set.only !== undefined) chooseLog(target);
-  else if (set.goto) byId("details").querySelector(`[data-step="${set.goto}"]`)?.scrollIntoView({ block: "center" });
+  // Earlier attempts have lists of steps as well.
+  else if (set.goto) byId("details").querySelector(`:scope > section > .steps > [data-step="${set.goto}"]`)?.scrollIntoView({ block: "center" });
   else if (target.id === "clear") go(CLEAR);
   else if (target.id === "close") go({ run: "" });
   else if (target.id === "copy") copyCommand();

@@ -16,6 +16,9 @@ function make(tag, attributes, ...children) {
   return element;
 }
 
+/** Whether something is wrong, and not only not known because the run ended too early. */
+const isBad = (outcome) => !outcome.green && !outcome.cut;
+
 const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
 /** A text without what colours it on a terminal. */

@@ -24,7 +24,7 @@ function tally(shownEntries) {
   const numbers = new Map();
   for (const { outcome } of shownEntries) numbers.set(outcome, (numbers.get(outcome) ?? 0) + 1);
   const parts = outcomes.filter((outcome) => numbers.has(outcome)).map((outcome) =>
-    make("span", { class: `t-${outcome.green ? outcome.name : "bad"}`, title: outcome.words },
+    make("span", { class: `t-${isBad(outcome) ? "bad" : outcome.name}`, title: outcome.words },
       `${outcome.symbol} ${numbers.get(outcome)}`));
   return parts;
 }

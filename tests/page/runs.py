@@ -41,9 +41,10 @@ class Log:
         self.lines.append(json.dumps({"at": round(self.at, 6), "event": event, **fields}))
 
 
-def write(path, platforms, scenarios, alone=0, repeat=1, is_cut=False):
-    """Writes the log of a run of so many scenarios, of which the last `alone` have one role. Returns
-    how many executions had each outcome."""
+def write(path, platforms, scenarios, alone=0, repeat=1, is_cut=False, hangs=False):
+    """Writes the log of a run of so many scenarios, of which the last `alone` have one role. One that
+    is cut was killed; one that hangs as well, in the middle of a step. Returns how many executions had
+    each outcome."""
     planned = [scenario(index, index >= scenarios - alone) for index in range(scenarios)]
     infos = []
     for one in planned:
@@ -71,10 +72,37 @@ def write(path, platforms, scenarios, alone=0, repeat=1, is_cut=False):
         outcome = outcome_of(info["execution"])
         counts[outcome] = counts.get(outcome, 0) + 1
         execute(log, info, steps_of[info["id"]], outcome)
+    if hangs:
+        info = infos[len(ending)]
+        begin(log, info)
+        send(log, info, 0, steps_of[info["id"]][0])
     if not is_cut:
         log.add("run-finished", cut_short=None, took=log.at, counts=counts)
     path.write_text("\n".join(log.lines) + "\n")
     return counts
+
+
+def begin(log, info):
+    """Starts an execution and its processes."""
+    number = info["execution"]
+    log.add("execution-started", **info)
+    for process, (role, platform) in enumerate(info["roles"]):
+        log.add("process-started", execution=number, process=process, name=role, role=role,
+                platform=platform, pid=1000 + 2 * number + process, log=f"{folder_of(info)}/{role}.log")
+        log.add("process-ready", execution=number, process=process, who=role, took=0.004, after=0.004)
+
+
+def send(log, info, index, step):
+    """Sends a step to the process that plays it, and returns the number of that."""
+    number, process = info["execution"], index % len(info["roles"])
+    text = f"{step['kind']} {step['text']}"
+    log.add("step-started", execution=number, step=index, text=text, line=step["line"], to=step["to"])
+    log.add("step-sent", execution=number, step=index, process=process)
+    return process
+
+
+def folder_of(info):
+    return f"{info['id']}-{info['combination']}"
 
 
 def execute(log, info, steps, outcome):
@@ -85,17 +113,10 @@ def execute(log, info, steps, outcome):
         end["reason"] = f"{info['roles'][0][1]} does not define: {steps[2]['kind']} {steps[2]['text']}"
         return log.add("execution-finished", **end)
     began = log.at
-    folder = f"{info['id']}-{info['combination']}"
-    log.add("execution-started", **info)
-    for process, (role, platform) in enumerate(info["roles"]):
-        log.add("process-started", execution=number, process=process, name=role, role=role,
-                platform=platform, pid=1000 + 2 * number + process, log=f"{folder}/{role}.log")
-        log.add("process-ready", execution=number, process=process, who=role, took=0.004, after=0.004)
+    begin(log, info)
     for index, step in enumerate(steps):
-        process = index % len(info["roles"])
         text = f"{step['kind']} {step['text']}"
-        log.add("step-started", execution=number, step=index, text=text, line=step["line"], to=step["to"])
-        log.add("step-sent", execution=number, step=index, process=process)
+        process = send(log, info, index, step)
         for line in range(4):
             log.add("log-line", execution=number, process=process,
                     text=f"line {line} of step {index}, with some words that make it as long as others")
@@ -113,4 +134,4 @@ def execute(log, info, steps, outcome):
             break
     for process in range(len(info["roles"])):
         log.add("process-exited", execution=number, process=process, how="exited with code 0", left_behind=0)
-    log.add("execution-finished", **{**end, "took": log.at - began, "folder": folder})
+    log.add("execution-finished", **{**end, "took": log.at - began, "folder": folder_of(info)})

@@ -33,6 +33,7 @@ def setUpModule():
     counts["huge"] = make("huge", PLATFORMS, 125)
     counts["small"] = make("small", PLATFORMS[:2], 8, alone=2)
     counts["cut"] = make("cut", PLATFORMS[:2], 4, repeat=3, is_cut=True)
+    counts["hung"] = make("hung", PLATFORMS[:2], 2, is_cut=True, hangs=True)
     report("every", ROOT / "tests/fixtures/events.ndjson")
     browser = Browser().__enter__()
     print(f"Chromium {browser.version}")
@@ -205,12 +206,18 @@ class Page(unittest.TestCase):
 
     def test_earlier_attempts_are_told(self):
         self.open("every", "#run=2.2/c")
-        self.assertIn("Tried 3 times", self.text("#details"))
+        self.assertIn("TRIED 3 TIMES", self.text("#details").upper())
         attempts = browser.run("return [...document.querySelectorAll('.attempt > summary')].map((one) => one.innerText)")
         self.assertEqual([attempt.split(",")[0] for attempt in attempts], ["Attempt 2: timed out", "Attempt 1: failed"])
-        self.assertNotIn("not yet", self.text("#details"))
-        browser.click(".attempt:last-child > summary")
-        self.assertIn("not yet", self.text("#details"))
+        first = ".attempt:last-child"
+        self.assertNotIn("not yet", self.text(first))
+        browser.click(f"{first} > summary")
+        for words in ["not yet", "the subject (c, pid 190) was slow", "how far it got", "unwell"]:
+            self.assertIn(words, self.text(first))
+        # The time line is that of the last attempt, and so is what its bars lead to.
+        browser.run("Element.prototype.scrollIntoView = function () { window.shown = this }")
+        browser.click(".part[data-goto='0']")
+        self.assertTrue(browser.run("return window.shown.matches('.step.done') && !window.shown.closest('.attempt')"))
 
     def test_what_is_different_from_a_run_before_is_told(self):
         self.open("every")
@@ -326,6 +333,19 @@ class Page(unittest.TestCase):
         self.assertTrue(0 < top[0] < 300 and top[1] > 20, top)
         self.assertIn("incomplete", self.text("[role=alert]"))
         self.assertTrue(any(label.split(", ")[-2].endswith("incomplete") for label in self.shown()), self.shown())
+
+    def test_what_a_run_did_not_get_to_is_no_failure(self):
+        self.open("hung")
+        self.assertEqual(self.text("h1"), "Nothing failed so far")
+        self.assertNotIn("Who fails with whom", self.text("#page"))
+        self.assertIn("at Given the 'client' process does part 0 of it", self.text("[aria-labelledby=running]"))
+        self.assertEqual(browser.run("return document.querySelectorAll('.t-bad').length"), 0)
+        browser.click("[aria-labelledby=running] .links a")
+        self.assertTrue(browser.run("return document.querySelector('[data-failure]').disabled"))
+        self.assertFalse(browser.run("return document.querySelector('#details .word').classList.contains('bad')"))
+        here = self.address()
+        browser.press("n")
+        self.assertEqual(self.address(), here)
 
     def test_what_processes_say_stays_text(self):
         for name, fragment, words in [("small", "", "its last line"), ("every", "#run=1.2/a_b", "Hostile")]:

@@ -2,6 +2,9 @@
 
 use crate::project::Project;
 
+const WORSE: &str = "  worse:  1.1 fails-once: failed (passed before): time number 2\n";
+const LOST: &str = "  lost:   1.6 fails-once: skipped (passed before): for Windows only\n";
+
 /// Two runs of different scenarios, of which the second is compared with the first.
 fn compared(project: &Project, baseline: &[&str], more: &[&str]) -> crate::project::Ran {
     let text = |scenarios: &[&str]| format!("Feature: F\n{}\n", scenarios.join("\n"));
@@ -10,12 +13,14 @@ fn compared(project: &Project, baseline: &[&str], more: &[&str]) -> crate::proje
     let [worse, better] = [scenario(1, "survives '1' times"), scenario(2, "works")];
     let [quick, slow] = ["is ready", "dawdles"].map(|step| scenario(3, step));
     let [gone, new] = [4, 5].map(|number| scenario(number, "is ready"));
+    let there = scenario(6, "is ready");
+    let lost = format!("@windows\n{there}");
     let file = "features/01-Fixture.feature";
-    project.write(file, &text(&[&worse, &better, &quick, &gone]));
+    project.write(file, &text(&[&worse, &better, &quick, &gone, &there]));
     let first = ["run", "-j", "1", "fails-once", "--json", "first.json"];
-    project.run(&first).assert(1, "3 passed, 1 failed in ");
+    project.run(&first).assert(1, "4 passed, 1 failed in ");
     let first = project.latest_run();
-    project.write(file, &text(&[&worse, &better, &slow, &new]));
+    project.write(file, &text(&[&worse, &better, &slow, &new, &lost]));
     let baseline: Vec<_> = baseline
         .iter()
         .map(|word| word.replace("FIRST", &first))
@@ -29,18 +34,16 @@ fn compared(project: &Project, baseline: &[&str], more: &[&str]) -> crate::proje
 fn every_difference_is_told() {
     let project = Project::new();
     let ran = compared(&project, &["--baseline", "FIRST"], &["--slower", "1.1"]);
-    ran.assert(
-        1,
-        "  worse:  1.1 fails-once: failed (passed before): time number 2\n",
-    );
+    ran.assert(1, WORSE);
+    ran.assert(1, LOST);
     ran.assert(1, "  better: 1.2 fails-once: passed (failed before)\n");
     ran.assert(1, "  slower: 1.3 fails-once: ");
     ran.assert(1, "  new:    1.5 fails-once\n");
     ran.assert(1, "  gone:   1.4 fails-once\n");
     let parts = [
-        "\n✓ passed   F failed\n",
+        "\n✓ passed   F failed",
         "\ncompared with ",
-        "3 passed, 1 failed in ",
+        "3 passed, 1 failed, 1 skipped in ",
     ];
     let [matrix, compared, counts] = parts.map(|part| ran.out.find(part).unwrap());
     assert!(matrix < compared && compared < counts, "{}", ran.text());
@@ -48,6 +51,7 @@ fn every_difference_is_told() {
     assert_eq!(comparison["worse"][0]["id"], "1.1");
     assert_eq!(comparison["worse"][0]["before"]["outcome"], "passed");
     assert_eq!(comparison["worse"][0]["now"]["outcome"], "failed");
+    assert_eq!(comparison["lost"][0]["id"], "1.6");
     assert_eq!(comparison["gone"][0]["now"], serde_json::Value::Null);
 
     let first = comparison["baseline"].as_str().unwrap();
@@ -66,41 +70,48 @@ fn a_run_that_was_is_compared_as_well() {
     let ran = compared(&project, &[], &[]);
     assert!(!ran.out.contains("compared with"), "{}", ran.text());
     let second = project.latest_run();
-    project.run(&["report"]).assert(0, "1 failed in ");
+    project
+        .run(&["report"])
+        .assert(0, "1 failed, 1 skipped in ");
     let against = ["--baseline", "first.json"];
     let ran = project.run(&[&["report"][..], &against].concat());
-    ran.assert(
-        1,
-        "  worse:  1.1 fails-once: failed (passed before): time number 2\n",
-    );
+    ran.assert(1, WORSE);
     let ran = project.run(&[&["report", "--json", "again.json"][..], &against].concat());
-    assert!(
-        ran.err
-            .contains("  worse:  1.1 fails-once: failed (passed before): time number 2\n"),
-        "{}",
-        ran.text()
-    );
+    assert!(ran.err.contains(WORSE), "{}", ran.text());
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
     let comparison = &project.json("again.json")["comparison"];
     assert_eq!(comparison["better"][0]["id"], "1.2");
     let ran = project.run(&[&["merge", &second, "-o", "whole"][..], &against].concat());
-    ran.assert(
-        1,
-        "  worse:  1.1 fails-once: failed (passed before): time number 2\n",
-    );
-    project
-        .run(&["report", "whole"])
-        .assert(0, "  worse:  1.1 fails-once: failed");
+    ran.assert(1, WORSE);
+    project.run(&["report", "whole"]).assert(0, WORSE);
     let itself = ["report", &second, "--baseline", &second];
     project
         .run(&itself)
-        .assert(0, "nothing is worse, better, slower, new or gone\n");
+        .assert(0, "nothing is worse, lost, better, slower, new or gone\n");
+}
+
+#[test]
+fn what_is_lost_leaves_a_run_green() {
+    let project = Project::new();
+    let scenario = "Scenario: 1.1 - S\nGiven the 'a' process is ready\n";
+    let file = "features/01-Fixture.feature";
+    project.write(file, &format!("Feature: F\n{scenario}"));
+    project.run(&["run", "honest"]).assert(0, "1 passed");
+    let first = project.latest_run();
+    project.write(file, &format!("Feature: F\n@windows\n{scenario}"));
+    let against = ["--baseline", &first, "--html", "page.html"];
+    let ran = project.run(&[&["run", "honest"][..], &against].concat());
+    let told = "  lost:   1.1 honest: skipped (passed before): ";
+    ran.assert(0, told);
+    let page = std::fs::read_to_string(project.path("page.html")).unwrap();
+    assert!(page.contains(told));
 }
 
 #[test]
 fn a_baseline_that_is_none_is_told() {
     let project = Project::new();
     project.write("other.json", "{}");
+    project.write("newer.json", r#"{"version": 1000, "unheard": "of"}"#);
     for (arguments, says) in [
         (
             &["--baseline", "nowhere"][..],
@@ -113,6 +124,10 @@ fn a_baseline_that_is_none_is_told() {
         (
             &["--baseline", "other.json"],
             "other.json: is no JSON report of harmony: missing field",
+        ),
+        (
+            &["--baseline", "newer.json"],
+            "newer.json: the report has version 1000, but this harmony reads versions up to 1",
         ),
         (&["--slower", "3"], "--baseline <RUN>"),
         (

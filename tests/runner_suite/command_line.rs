@@ -229,6 +229,30 @@ fn known_failures_are_judged() {
         0,
         "an entry of the known failures matches nothing: 1.1 honest_honest_honest",
     );
+    std::fs::rename(project.path("features"), project.path("others")).unwrap();
+    let ran = project.run(&["run", "honest", "--features", "others"]);
+    ran.assert(0, "1 passed");
+    assert!(!ran.out.contains("matches nothing"), "{}", ran.text());
+}
+
+#[test]
+fn a_known_failure_is_no_excuse_for_a_leak() {
+    let project = Project::new();
+    project.steps(&[
+        "When the 'a' process works",
+        "And the 'a' process survives '0' times",
+    ]);
+    let entry = "[[failure]]\nscenario = \"1.1\"\ncombination = \"leaks\"\n\
+                 reason = \"it is broken\"\ncontains = \"time number\"\n";
+    project.write("known-failures.toml", entry);
+    let ran = project.run(&["run", "--no-sandbox", "leaks"]);
+    ran.assert(1, "1 leaked");
+    ran.assert(1, "  error:    left behind: /dev/shm/zbt-leaks_");
+    ran.assert(
+        1,
+        "beside the known failure (1.1 leaks: it is broken): time number 1\n",
+    );
+    assert!(!ran.out.contains("warning: "), "{}", ran.text());
 }
 
 #[test]

@@ -256,6 +256,35 @@ fn every_outcome_has_its_statuses() {
 }
 
 #[test]
+fn what_no_step_says_fails_the_hook() {
+    let project = Project::new();
+    let entry = "[[failure]]\nscenario = \"1.1\"\ncombination = \"fails-once\"\nreason = \"r\"\n\
+                 contains = \"another time\"\n";
+    project.write("known-failures.toml", entry);
+    project.steps(&["When the 'a' process works"]);
+    for (mode, words, expected, says) in [
+        (
+            "skips-and-leaks",
+            "1 leaked",
+            "FAILED FAILED",
+            "leaked: left behind: /dev/shm/zbt-skips-and-leaks_",
+        ),
+        ("fails-once", "not the known failure", "FAILED PASSED", ""),
+    ] {
+        let ran = project.run(&["run", "--no-sandbox", mode, "--messages", "out.ndjson"]);
+        ran.assert(1, words);
+        let text = std::fs::read_to_string(project.path("out.ndjson")).unwrap();
+        let envelopes = envelopes(&text);
+        assert_valid(&envelopes);
+        let found = &statuses(&envelopes)["execution-0"];
+        assert_eq!(found.join(" "), expected, "{mode}");
+        let hook = of(&envelopes, "testStepFinished")[1];
+        let message = hook["testStepResult"]["message"].as_str();
+        assert!(message.unwrap_or_default().starts_with(says), "{hook}");
+    }
+}
+
+#[test]
 fn the_schema_refuses_what_is_wrong() {
     let schema = schema();
     let finished = serde_json::json!({"testStepFinished": {

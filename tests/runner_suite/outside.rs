@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::listener::Listener;
 use crate::project::Project;
+use crate::sandbox::is_possible;
 
 const STEPS: [&str; 4] = [
     "Given the 'reader' process creates buffer 'b' with metadata size '64' and payload size '10240'",
@@ -46,7 +47,9 @@ fn its_roles_are_played_over_connections() {
     assert_eq!(ran.out.matches(warning).count(), 1, "{}", ran.text());
     let ran = project.run(&["run", "rust", "1.1"]);
     ran.assert(0, "1 passed");
-    assert!(!ran.out.contains("with everybody"), "{}", ran.text());
+    if is_possible() {
+        assert!(!ran.out.contains("with everybody"), "{}", ran.text());
+    }
 }
 
 #[test]

@@ -180,6 +180,27 @@ impl Project {
         self.ended(output, began.elapsed())
     }
 
+    /// The same, started by way of a command that takes something away from it.
+    pub fn run_by(&self, how: &[&str], arguments: &[&str]) -> Ran {
+        let runner = self.command(arguments);
+        let mut command = Command::new(how[0]);
+        command
+            .args(&how[1..])
+            .arg(runner.get_program())
+            .args(runner.get_args())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        for (name, value) in runner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let began = Instant::now();
+        let output = command.output().unwrap();
+        self.ended(output, began.elapsed())
+    }
+
     /// What became of a runner that has ended; no process and no file may be left.
     pub fn ended(&self, output: Output, took: Duration) -> Ran {
         let ran = Ran {
@@ -204,7 +225,12 @@ impl Project {
     pub fn latest_run(&self) -> String {
         let runs = fs::read_dir(self.path("out/runs")).unwrap();
         let names = runs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.max().unwrap()
+        // Of two in the same second the process ids tell, which are numbers.
+        let order = |name: &String| {
+            let (time, pid) = name.rsplit_once('-').unwrap();
+            (time.to_owned(), pid.parse::<u32>().unwrap())
+        };
+        names.max_by_key(order).unwrap()
     }
 
     /// What the runner started and still runs: process id and command of each. The variable PIDS in

@@ -109,7 +109,19 @@ fn json_of_an_incomplete_run_says_so() {
 
 #[test]
 fn github_gets_annotations_and_a_summary() {
-    insta::assert_snapshot!("github", github::annotations(&record(EVERY_OUTCOME)));
+    let annotations = github::annotations(&record(EVERY_OUTCOME));
+    let about = |what: &str| {
+        annotations
+            .lines()
+            .find(|line| line.contains(what))
+            .unwrap()
+    };
+    // What makes the run red is an error, whatever it is.
+    assert!(about("unexpected pass").starts_with("::error "));
+    let flaky = "later:    passed on attempt 2 only; flaky counts as a failure in this run";
+    assert!(about(flaky).starts_with("::error "));
+    assert!(about("later:    passed on attempt 3 only").starts_with("::warning "));
+    insta::assert_snapshot!("github", annotations);
     insta::assert_snapshot!("github-summary", github::summary(&record(EVERY_OUTCOME)));
     insta::assert_snapshot!("github-incomplete", github::summary(&cut_record()));
 }
@@ -167,6 +179,73 @@ fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
         "the report none/out.json cannot be written: No such file",
     );
     assert_eq!(project.servers(), 0);
+}
+
+#[test]
+fn two_reports_in_one_place_are_refused() {
+    let project = Project::new();
+    let file = ["--junit", "out", "--json", "./out"];
+    let output = ["--junit", "-", "--json", "-"];
+    project.run(&["run", "honest"]).assert(0, "1 passed");
+    let servers = project.servers();
+    let run = project.latest_run();
+    for command in [["run", "honest"], ["report", &run], ["merge", &run]] {
+        let ran = project.run(&[&command[..], &output].concat());
+        ran.assert(2, "only one report can go to standard output");
+        let ran = project.run(&[&command[..], &file].concat());
+        ran.assert(2, "two reports cannot go to one file: ./out");
+    }
+    assert_eq!(project.servers(), servers, "nothing runs before");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_keeps_no_other_from_being_written() {
+    let project = Project::new();
+    let reports = [
+        "--junit",
+        "/dev/full",
+        "--json",
+        "out.json",
+        "--messages",
+        "none/out",
+    ];
+    let full = "harmony: the report /dev/full cannot be written: No space left";
+    let ran = project.run(&[&["run", "honest"], &reports[..4]].concat());
+    ran.assert(2, full);
+    assert_eq!(project.json("out.json")["counts"]["passed"], 1);
+    std::fs::remove_file(project.path("out.json")).unwrap();
+    let ran = project.run(&[&["report"], &reports[..]].concat());
+    ran.assert(2, full);
+    ran.assert(2, "\nthe report none/out cannot be written: No such file");
+    assert_eq!(project.json("out.json")["counts"]["passed"], 1);
+}
+
+#[test]
+fn reports_of_a_log_that_could_not_be_written_are_not_green() {
+    let project = Project::new();
+    project.only(&["honest"]);
+    let command = ["run", "honest", "--repeat", "20", "--junit", "out.xml"];
+    project.run(&command).assert(0, "1 passed in ");
+    let log = project.path(&format!("out/runs/{}/events.ndjson", project.latest_run()));
+    let text = std::fs::read_to_string(log).unwrap();
+    let header = text.lines().next().unwrap().len();
+    // Files may become as long as half of the events need; who is not killed for that is told.
+    let limit = format!("--fsize={}", (header + text.len()) / 2);
+    let limited = [
+        "sh",
+        "-c",
+        "trap '' XFSZ && exec \"$@\"",
+        "-",
+        "prlimit",
+        &limit,
+    ];
+    let ran = project.run_by(&limited, &command);
+    assert!(ran.out.contains("1 passed in "), "{}", ran.text());
+    ran.assert(2, "events.ndjson: File too large");
+    let only = "the reports are of the beginning of this run only: ";
+    ran.assert(2, only);
+    let junit = std::fs::read_to_string(project.path("out.xml")).unwrap();
+    assert!(junit.contains("incomplete: this run was killed"), "{junit}");
 }
 
 #[test]

@@ -1,19 +1,27 @@
 //! Executions are kept apart from the machine, and what they leave in their sandboxes is found.
 
 use std::fs;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use crate::project::Project;
 
-/// Whether the system lets the runner make sandboxes; it has to say so where it does not.
-fn is_possible(project: &Project) -> bool {
-    let ran = project.run(&["run", "honest"]);
-    let shared = ran.out.contains("because no sandbox can be made");
-    if shared {
+/// Namespaces for whoever may not mount anything himself.
+const USER: [&str; 3] = ["--user", "--map-root-user", "--mount"];
+
+/// Whether the system lets processes of this user be in namespaces like these.
+fn unshares(namespaces: &[&str]) -> bool {
+    let mut command = Command::new("unshare");
+    command.args(namespaces).arg("true").stderr(Stdio::null());
+    command.status().unwrap().success()
+}
+
+/// Whether the system lets the runner make sandboxes, which is not for the runner to say.
+pub fn is_possible() -> bool {
+    let possible = unshares(&["--mount"]) || unshares(&USER);
+    if !possible {
         eprintln!("not tested, because no sandbox can be made here");
     }
-    !shared
+    possible
 }
 
 /// One scenario whose only step looks into `/dev/shm`.
@@ -36,7 +44,7 @@ fn leaks_of(project: &Project) -> [String; 2] {
 #[test]
 fn each_execution_has_its_own_shared_memory() {
     let project = Project::new();
-    if !is_possible(&project) {
+    if !is_possible() {
         return;
     }
     let outside = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
@@ -54,7 +62,7 @@ fn each_execution_has_its_own_shared_memory() {
 #[test]
 fn anything_left_in_a_sandbox_is_a_leak() {
     let project = Project::new();
-    if !is_possible(&project) {
+    if !is_possible() {
         return;
     }
     let ran = project.run(&["run", "leaks-anything_honest"]);
@@ -66,7 +74,7 @@ fn anything_left_in_a_sandbox_is_a_leak() {
 #[test]
 fn a_leak_is_seen_though_the_holder_has_died() {
     let project = Project::new();
-    if !is_possible(&project) {
+    if !is_possible() {
         return;
     }
     let ran = project.run(&["run", "-j", "1", "ends-its-holder_honest"]);
@@ -81,7 +89,7 @@ fn a_leak_is_seen_though_the_holder_has_died() {
 #[test]
 fn a_process_that_left_its_group_does_not_stay() {
     let project = Project::new();
-    if !is_possible(&project) {
+    if !is_possible() {
         return;
     }
     let ran = project.run(&["run", "escapes_honest"]);
@@ -104,35 +112,18 @@ fn without_a_sandbox_names_tell_what_is_a_leak() {
     }
 }
 
-/// The runner, started by way of a shell command that takes rights away from it.
-fn restricted(project: &Project, how: &[&str]) -> crate::project::Ran {
-    let runner = project.command(&["run", "leaks-anything_honest"]);
-    let mut command = Command::new(how[0]);
-    command
-        .args(&how[1..])
-        .arg(runner.get_program())
-        .args(runner.get_args())
-        .current_dir(project.path("."));
-    for (name, value) in runner.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    project.ended(command.output().unwrap(), Duration::ZERO)
-}
-
 #[test]
 fn a_user_namespace_does_where_mounting_is_not_allowed() {
     let project = Project::new();
-    if !is_possible(&project) {
+    if !unshares(&USER) {
+        eprintln!("not tested, because no user namespace can be made here");
         return;
     }
     let how: &[&str] = match nix::unistd::geteuid().is_root() {
         true => &["setpriv", "--bounding-set", "-sys_admin"],
         false => &["env"],
     };
-    let ran = restricted(&project, how);
+    let ran = project.run_by(how, &["run", "leaks-anything_honest"]);
     let [memory, _] = leaks_of(&project);
     ran.assert(1, &format!("left behind: {memory}, "));
 }
@@ -140,19 +131,13 @@ fn a_user_namespace_does_where_mounting_is_not_allowed() {
 #[test]
 fn a_run_without_any_sandbox_says_so_once() {
     let project = Project::new();
-    let user = ["--map-root-user", "true"];
-    if !Command::new("unshare")
-        .args(user)
-        .status()
-        .unwrap()
-        .success()
-    {
+    if !unshares(&["--map-root-user"]) {
         eprintln!("not tested, because no user namespace can be made here");
         return;
     }
     let no_namespaces = "echo 0 >/proc/sys/user/max_mnt_namespaces && exec \"$@\"";
     let how = ["unshare", "--map-root-user", "sh", "-c", no_namespaces, "-"];
-    let ran = restricted(&project, &how);
+    let ran = project.run_by(&how, &["run", "leaks-anything_honest"]);
     for left in leaks_of(&project) {
         fs::remove_file(left).unwrap();
     }

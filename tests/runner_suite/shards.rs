@@ -64,6 +64,7 @@ fn all_parts_make_the_whole() {
     let json = project.json("out.json");
     assert_eq!(executions(&json), executions(&project.json("whole.json")));
     assert_eq!(json["complete"], true);
+    assert_eq!(json["run"]["name"], "whole", "the name of its folder");
     assert_eq!(json["run"]["merged"][0]["shard"]["number"], 1);
     for execution in json["executions"].as_array().unwrap() {
         let folder = execution["folder"].as_str().unwrap();
@@ -118,6 +119,53 @@ fn a_part_that_was_cut_short_is_told() {
 }
 
 #[test]
+fn what_hung_when_a_part_was_killed_is_told() {
+    let project = project();
+    let [first, second] = ["1/2", "2/2"].map(|shard| part(&project, shard, &["-j", "1"]).1);
+    // The second one was killed in the middle of its first step; the first one took ten minutes.
+    let log = |run: &str| project.path(&format!("out/runs/{run}/events.ndjson"));
+    let text = std::fs::read_to_string(log(&second)).unwrap();
+    let (before, rest) = text.split_once(r#""event":"step-sent""#).unwrap();
+    let (last, _) = rest.split_once('\n').unwrap();
+    let cut = format!("{before}\"event\":\"step-sent\"{last}\n");
+    std::fs::write(log(&second), cut).unwrap();
+    let text = std::fs::read_to_string(log(&first)).unwrap();
+    let (before, last) = text.trim_end().rsplit_once('\n').unwrap();
+    let note = serde_json::json!({"at": 600.0, "event": "note", "text": "done"});
+    std::fs::write(log(&first), format!("{before}\n{note}\n{last}\n")).unwrap();
+
+    let ran = project.run(&["merge", &first, &second, "--json", "out.json"]);
+    let json = project.json("out.json");
+    let executions = json["executions"].as_array().unwrap();
+    let of = |what: &str| {
+        executions
+            .iter()
+            .filter(|e| e["outcome"] == what)
+            .collect::<Vec<_>>()
+    };
+    let incomplete = of("incomplete");
+    assert_eq!(incomplete.len(), 4, "{}", ran.text());
+    let hung: Vec<_> = incomplete
+        .iter()
+        .filter(|e| !e["failed_step"].is_null())
+        .collect();
+    assert_eq!(hung.len(), 1, "{json}");
+    let took = hung[0]["took"].as_f64().unwrap();
+    assert!(took < 60.0, "{took} s until its own run was killed");
+    let name = |e: &Value| {
+        format!(
+            "{} {}",
+            e["id"].as_str().unwrap(),
+            e["combination"].as_str().unwrap()
+        )
+    };
+    // On the terminal as in the other reports.
+    ran.assert(1, &format!("\n{}: incomplete\n", name(hung[0])));
+    ran.assert(1, "  error:    the run ended before it had ended\n");
+    ran.assert(1, "4 incomplete in ");
+}
+
+#[test]
 fn a_part_without_executions_is_green() {
     let project = project();
     let ran = project.run(&["run", "--shard", "2/2", "honest", "1.1"]);
@@ -159,6 +207,17 @@ fn runs_that_do_not_belong_together_are_refused() {
     refused(&plain, &rounds, "ran until a failure, and cannot be merged");
     let twice = run(&["skips", "--repeat", "2"]);
     refused(&plain, &twice, "the runs are of different --repeat: 1 in ");
+    let together = run(&["skips", "--same-process"]);
+    let says = "the runs are of different --same-process: no in ";
+    refused(&plain, &together, says);
+    std::fs::create_dir(project.path("others")).unwrap();
+    project.write("others/01-Fixture.feature", FEATURE);
+    let others = run(&["skips", "--features", "others"]);
+    let says = "the runs are of different --features: those of the configuration in ";
+    refused(&plain, &others, says);
+    let bare = run(&["skips", "--no-sandbox"]);
+    let says = "the runs are of different options: none in ";
+    refused(&plain, &bare, says);
     refused(
         &plain,
         "no-such-run",

@@ -5,6 +5,7 @@ use owo_colors::OwoColorize;
 
 use super::line::{seconds, style};
 use crate::runner::baseline::{Compared, Comparison, Side};
+use crate::runner::outcome::Outcome;
 
 /// How many executions are named that are only there, or are not.
 const NAMED: usize = 10;
@@ -13,10 +14,14 @@ const NAMED: usize = 10;
 pub fn lines(comparison: &Comparison) -> Vec<String> {
     let run = &comparison.baseline;
     let mut lines = vec![match comparison.is_empty() {
-        true => format!("compared with {run}: nothing is worse, better, slower, new or gone"),
+        true => format!("compared with {run}: nothing is worse, lost, better, slower, new or gone"),
         false => format!("compared with {run}:"),
     }];
-    for (word, list) in [("worse", &comparison.worse), ("better", &comparison.better)] {
+    for (word, list) in [
+        ("worse", &comparison.worse),
+        ("lost", &comparison.lost),
+        ("better", &comparison.better),
+    ] {
         lines.extend(
             list.iter()
                 .map(|it| format!("  {:8}{}", format!("{word}:"), changed(it))),
@@ -56,7 +61,7 @@ fn changed(it: &Compared) -> String {
     let head = format!("{}: {}", name(it), now.outcome.words());
     let head = head.style(style(now.outcome)).to_string();
     let reason = now.reason.as_ref().and_then(|reason| reason.lines().next());
-    let why = reason.filter(|_| !now.outcome.is_green());
+    let why = reason.filter(|_| now.outcome != Outcome::Passed);
     let why = why.map_or(String::new(), |why| format!(": {why}"));
     format!("{head} ({} before){why}", before.outcome.words())
 }
@@ -88,7 +93,6 @@ fn name(it: &Compared) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runner::outcome::Outcome;
     use std::time::Duration;
 
     fn compared(id: &str, outcomes: [Option<Outcome>; 2]) -> Compared {
@@ -111,11 +115,12 @@ mod tests {
 
     #[test]
     fn every_kind_of_change_is_told() {
-        use Outcome::{Failed, Passed};
+        use Outcome::{Failed, Passed, Unsupported};
         let gone = (1..=12).map(|number| compared(&format!("2.{number}"), [Some(Passed), None]));
         let comparison = Comparison {
             baseline: "main".into(),
             worse: vec![compared("1.1", [Some(Passed), Some(Failed)])],
+            lost: vec![compared("1.5", [Some(Passed), Some(Unsupported)])],
             better: vec![compared("1.2", [Some(Failed), Some(Passed)])],
             slower: vec![compared("1.3", [Some(Passed), Some(Passed)])],
             new: vec![compared("1.4", [None, Some(Passed)])],
@@ -125,6 +130,7 @@ mod tests {
         let expected = [
             "compared with main:",
             "  worse:  1.1 a_b: failed (passed before): why",
+            "  lost:   1.5 a_b: unsupported (passed before): why",
             "  better: 1.2 a_b: passed (failed before)",
             "  slower: 1.3 a_b: 3.000 s (1.000 s before)",
             "  new:    1.4 a_b",

@@ -29,8 +29,21 @@ pub struct Failure<'a> {
     pub report: &'a ExecutionReport,
     /// Whether it was the last one of its execution.
     pub is_last: bool,
-    /// Whether its execution leaves the run green in spite of it.
-    pub is_green: bool,
+    /// What became of its execution.
+    pub execution: &'a ExecutionReport,
+}
+
+impl Failure<'_> {
+    /// That another attempt passed, and what follows from that, where that is so.
+    pub fn later(&self) -> Option<String> {
+        let counts_as = match self.execution.outcome {
+            Outcome::Flaky => "",
+            Outcome::FlakyFailure => "; flaky counts as a failure in this run",
+            _ => return None,
+        };
+        let passed = self.execution.reason.as_deref().unwrap_or_default();
+        Some(format!("  later:    {passed}{counts_as}"))
+    }
 }
 
 /// Everything that failed in a run, attempts that were not the last included.
@@ -44,7 +57,7 @@ fn of_execution(execution: &ExecutionRecord) -> impl Iterator<Item = Failure<'_>
     let failure = move |report, is_last| Failure {
         report,
         is_last,
-        is_green: last.outcome.is_green(),
+        execution: last,
     };
     let earlier = execution.earlier.iter();
     let earlier = earlier.map(move |attempt| failure(&attempt.report, false));

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{github, html, json, junit, messages};
 use crate::runner::cli::Reports;
@@ -50,12 +50,33 @@ impl Reports {
         files.any(|file| file == Path::new(STANDARD_OUTPUT))
     }
 
+    /// Makes sure that no two of them go to the same place.
+    ///
+    /// # Errors
+    ///
+    /// Where two would.
+    pub fn check_places(&self) -> Result<(), String> {
+        let mut places: Vec<PathBuf> = Vec::new();
+        for (file, _) in self.asked_for() {
+            let place = place(file);
+            if places.contains(&place) {
+                return Err(match file == Path::new(STANDARD_OUTPUT) {
+                    true => "only one report can go to standard output".to_owned(),
+                    false => format!("two reports cannot go to one file: {}", file.display()),
+                });
+            }
+            places.push(place);
+        }
+        Ok(())
+    }
+
     /// Makes sure, before a run takes its time, that they can be written.
     ///
     /// # Errors
     ///
     /// Which cannot, and why.
     pub fn check(&self) -> Result<(), String> {
+        self.check_places()?;
         for (file, _) in self.asked_for() {
             if file != Path::new(STANDARD_OUTPUT) {
                 let opened = OpenOptions::new().append(true).create(true).open(file);
@@ -65,43 +86,58 @@ impl Reports {
         Ok(())
     }
 
-    /// Writes them.
+    /// Writes them, each whether the others can be written or not.
     ///
     /// # Errors
     ///
-    /// Which cannot be written, and why.
+    /// Which cannot be written, and why, a line each.
     pub fn write(&self, record: &Record) -> Result<(), String> {
+        let mut wrong = Vec::new();
         for (file, render) in self.asked_for() {
             let text = render(record);
             let written = match file == Path::new(STANDARD_OUTPUT) {
                 true => std::io::stdout().write_all(text.as_bytes()),
                 false => std::fs::write(file, text),
             };
-            written.map_err(|error| cannot(file, &error))?;
+            wrong.extend(written.err().map(|error| cannot(file, &error)));
         }
-        match self.github {
-            true => self.tell_github(record),
-            false => Ok(()),
+        if self.github {
+            wrong.extend(self.annotate(record).err());
+            wrong.extend(summarize(record).err());
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(wrong.join("\n")),
         }
     }
 
     /// Commands to GitHub may stand in either output.
-    fn tell_github(&self, record: &Record) -> Result<(), String> {
+    fn annotate(&self, record: &Record) -> Result<(), String> {
         let annotations = github::annotations(record);
         let written = match self.take_standard_output() {
             true => std::io::stderr().write_all(annotations.as_bytes()),
             false => std::io::stdout().write_all(annotations.as_bytes()),
         };
-        written.map_err(|error| format!("the annotations cannot be written: {error}"))?;
-        let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
-            return Ok(());
-        };
-        let file = Path::new(&file);
-        let opened = OpenOptions::new().append(true).create(true).open(file);
-        let summary = github::summary(record);
-        let written = opened.and_then(|mut file| file.write_all(summary.as_bytes()));
-        written.map_err(|error| cannot(file, &error))
+        written.map_err(|error| format!("the annotations cannot be written: {error}"))
     }
+}
+
+/// Adds to the summary of the step where there is one.
+fn summarize(record: &Record) -> Result<(), String> {
+    let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
+        return Ok(());
+    };
+    let file = Path::new(&file);
+    let opened = OpenOptions::new().append(true).create(true).open(file);
+    let summary = github::summary(record);
+    let written = opened.and_then(|mut file| file.write_all(summary.as_bytes()));
+    written.map_err(|error| cannot(file, &error))
+}
+
+/// The same for all names of a file, as far as that is known before it is there.
+fn place(file: &Path) -> PathBuf {
+    let found = std::fs::canonicalize(file).or_else(|_| std::path::absolute(file));
+    found.unwrap_or_else(|_| file.to_owned())
 }
 
 fn cannot(file: &Path, error: &std::io::Error) -> String {

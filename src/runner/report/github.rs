@@ -8,7 +8,6 @@ use super::failure::{Failure, details, failures, headline};
 use super::line::{counted, seconds};
 use super::matrix::Matrix;
 use super::repetitions::grouped;
-use crate::runner::event::ExecutionReport;
 use crate::runner::outcome::Outcome;
 use crate::runner::record::Record;
 
@@ -39,19 +38,20 @@ fn annotation(record: &Record, failure: Failure<'_>) -> String {
         .map(|step| step.line.to_string());
     let line = step.as_deref().unwrap_or(line);
     let title = headline(report, record.header.repeat, failure.is_last);
-    // Nothing is broken where more works than was known.
-    let kind = match report.outcome {
-        Outcome::UnexpectedPass => "warning",
-        _ if failure.is_green => "warning",
-        _ => "error",
+    let kind = match failure.execution.outcome.is_green() {
+        true => "warning",
+        false => "error",
     };
     let properties = [("file", file), ("line", line), ("title", &title)];
-    command(kind, &properties, told(record, report).trim_start())
+    command(kind, &properties, told(record, &failure).trim_start())
 }
 
-/// The same words as on the terminal.
-fn told(record: &Record, report: &ExecutionReport) -> String {
-    details(report, &record.header.again, Path::new(&record.header.run)).join("\n")
+/// The same words as on the terminal, and where the end of the execution is told nowhere else, that.
+fn told(record: &Record, failure: &Failure<'_>) -> String {
+    let header = &record.header;
+    let mut lines = details(failure.report, &header.again, Path::new(&header.run));
+    lines.extend(failure.later());
+    lines.join("\n")
 }
 
 fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
@@ -119,7 +119,7 @@ fn block(record: &Record, failure: Failure<'_>) -> String {
         report, is_last, ..
     } = failure;
     let title = inline(&headline(report, record.header.repeat, is_last));
-    let told = told(record, report);
+    let told = told(record, &failure);
     // A fence has to be longer than every run of its character in the text.
     let runs = told.split(|c| c != '`').map(str::len);
     let fence = "`".repeat(runs.max().unwrap_or(0).max(2) + 1);

@@ -9,7 +9,7 @@
 //! | `run` | its name, date, versions, machine, command line, platforms, seed |
 //! | `took`, `counts` | seconds; how many executions had each outcome |
 //! | `warnings`, `setups` | about the run as a whole |
-//! | `comparison` | with a run before: what is worse, better, slower, new, gone; null without one |
+//! | `comparison` | with a run before: what is worse, lost, better, slower, new, gone; null without one |
 //! | `scenarios` | id, name, file, line, tags, roles and steps of each |
 //! | `executions` | each with its outcome, reason, steps, processes, attachments and logs |
 //!
@@ -36,7 +36,7 @@ use crate::runner::record::{
 use crate::runner::shard::Shard;
 
 /// The number of the structure.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// How many lines of the logs of an execution are there.
 const LINES: usize = 100;

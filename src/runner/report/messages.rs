@@ -7,7 +7,7 @@
 //!
 //! Messages know no failure that is expected, and none outside of steps. So a step that is known to
 //! fail counts as skipped, and each test case ends with a hook that fails where something went wrong
-//! and no step says so: a leak, for example.
+//! and no step says so: a leak, for example, whether a step was not well either or not.
 
 use std::path::Path;
 
@@ -322,6 +322,7 @@ impl<'a> Attempt<'a> {
     /// What the hook says: what is wrong where no step says it.
     fn verdict(&self) -> Value {
         let report = &self.attempt.report;
+        let reason = report.reason.as_deref().unwrap_or_default();
         let is_told = self
             .scenario
             .steps
@@ -330,12 +331,11 @@ impl<'a> Attempt<'a> {
             .any(|(index, planned)| {
                 let step = self.attempt.steps.iter().find(|step| step.index == index);
                 let result = self.result(planned, step);
-                !matches!(result["status"].as_str(), Some("PASSED" | "SKIPPED"))
+                let is_wrong = !matches!(result["status"].as_str(), Some("PASSED" | "SKIPPED"));
+                let error = result["message"].as_str().unwrap_or_default();
+                is_wrong && reason.starts_with(error)
             });
-        let message = || {
-            let reason = report.reason.as_deref().unwrap_or_default();
-            format!("{}: {reason}", report.outcome.words())
-        };
+        let message = || format!("{}: {reason}", report.outcome.words());
         match report.outcome {
             Outcome::Passed => result("PASSED", 0.0, None),
             // The other attempts say what was wrong.

@@ -54,6 +54,8 @@ struct OutcomeData {
     words: &'static str,
     symbol: char,
     green: bool,
+    /// Whether it says nothing, because the run ended too early.
+    cut: bool,
 }
 
 #[derive(Serialize)]
@@ -201,6 +203,7 @@ fn data(record: &Record) -> Data<'_> {
         words: outcome.words(),
         symbol: outcome.symbol(),
         green: outcome.is_green(),
+        cut: outcome.is_cut_short(),
     });
     Data {
         run: &header.run,

@@ -41,7 +41,7 @@ impl Verdict {
     pub fn of(record: &Record) -> Verdict {
         let reports = record.executions.iter().map(|execution| &execution.report);
         let bad: Vec<_> = reports.filter(|report| is_bad(report.outcome)).collect();
-        let all = record.executions.len();
+        let all = count(record);
         let so_far = so_far(record);
         let (class, words) = match (bad.len(), record.shortcoming()) {
             (0, None) => ("good", good(record)),
@@ -67,6 +67,16 @@ impl Verdict {
     }
 }
 
+/// What there was to run: without what is left out because a platform is missing.
+fn available(record: &Record) -> impl Iterator<Item = &ExecutionReport> {
+    let reports = record.executions.iter().map(|execution| &execution.report);
+    reports.filter(|report| report.outcome != Outcome::Unavailable)
+}
+
+fn count(record: &Record) -> usize {
+    available(record).count()
+}
+
 /// What is to be added to what may still change, or might have.
 fn so_far(record: &Record) -> &'static str {
     record.shortcoming().map_or("", |_| " so far")
@@ -78,7 +88,7 @@ fn is_bad(outcome: Outcome) -> bool {
 }
 
 fn good(record: &Record) -> String {
-    let all = record.executions.len();
+    let all = count(record);
     match record.counts().get(&Outcome::Passed).copied() {
         Some(1) if all == 1 => "The execution passed".to_owned(),
         Some(passed) if passed == all => format!("All {all} executions passed"),
@@ -90,10 +100,8 @@ fn good(record: &Record) -> String {
 /// Who is not well with whom, and how many others are.
 fn pairs(record: &Record, bad: &[&ExecutionReport]) -> String {
     let mut failures: BTreeMap<&str, usize> = BTreeMap::new();
-    for execution in &record.executions {
-        failures
-            .entry(&execution.report.info.combination)
-            .or_default();
+    for report in available(record) {
+        failures.entry(&report.info.combination).or_default();
     }
     for report in bad {
         *failures.entry(&report.info.combination).or_default() += 1;
@@ -168,7 +176,7 @@ pub fn facts(record: &Record) -> Vec<Fact> {
 
 fn executions(record: &Record) -> String {
     let Header { jobs, repeat, .. } = record.header;
-    let count = record.executions.len();
+    let count = count(record);
     let at_once = match jobs {
         1 => "one at a time".to_owned(),
         jobs => format!("up to {jobs} at a time"),
@@ -217,6 +225,32 @@ fn duration(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A record of the fixture with every outcome, of which only executions with these are left.
+    fn record(outcomes: &[Outcome]) -> Record {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut record = Record::read(&root.join("tests/fixtures/events.ndjson")).unwrap();
+        let is_wanted = |outcome: &Outcome| outcomes.contains(outcome);
+        record.executions.retain(|it| is_wanted(&it.report.outcome));
+        record
+    }
+
+    #[test]
+    fn what_is_unavailable_is_not_counted() {
+        use Outcome::{Failed, Passed, Skipped, Unavailable};
+        let words = |outcomes: &[Outcome]| Verdict::of(&record(outcomes)).words;
+        assert_eq!(words(&[Passed, Unavailable]), "All 3 executions passed");
+        assert_eq!(
+            words(&[Passed, Skipped, Unavailable]),
+            "3 of 4 executions passed, and nothing failed"
+        );
+        let failed = record(&[Failed, Unavailable]);
+        let verdict = Verdict::of(&failed);
+        assert_eq!(verdict.words, "1 of 1 executions failed");
+        let pairs = "Every combination has failures: a_b (1).";
+        assert_eq!(verdict.pairs.as_deref(), Some(pairs));
+        assert_eq!(executions(&failed), "1, up to 2 at a time");
+    }
 
     #[test]
     fn times_are_told_as_people_do() {

@@ -44,7 +44,9 @@ fn meaning(outcome: Outcome) -> &'static str {
         Outcome::KnownFailure => "Failed as the list of known failures says.",
         Outcome::UnexpectedPass => "Passed, though the list of known failures says that it fails.",
         Outcome::Flaky => "Failed at first, and passed when it was tried again.",
-        Outcome::FlakyFailure => "The same, and the run was told to take it for a failure.",
+        Outcome::FlakyFailure => {
+            "Failed at first and passed later, and the run was told to take that for a failure."
+        }
         Outcome::Unavailable => "A platform that a run may do without is not there.",
         Outcome::NotRun => "The run ended before it began.",
         Outcome::Interrupted => "The run was ended in the middle of it.",

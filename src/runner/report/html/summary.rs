@@ -32,6 +32,8 @@ pub struct Summary {
     pub failures: Vec<Group>,
     /// What failed as well, and is folded up because there is much of it.
     pub more: Vec<Group>,
+    /// What was in the middle of a step when the run ended, and may have hung there.
+    pub running: Vec<Group>,
     /// What did not pass, and did not fail either.
     pub others: Vec<Group>,
 }
@@ -81,9 +83,12 @@ impl Summary {
     pub fn of(record: &Record) -> Summary {
         let repeat = record.header.repeat;
         let reports = record.executions.iter().map(|execution| &execution.report);
-        let (failed, others): (Vec<_>, Vec<_>) = reports
+        let (told, others): (Vec<_>, Vec<_>) = reports
             .filter(|report| report.outcome != Outcome::Passed)
             .partition(|report| is_failure(report));
+        let (running, failed): (Vec<_>, Vec<_>) = told
+            .into_iter()
+            .partition(|report| report.outcome.is_cut_short());
         let mut failures = groups(&failed, repeat);
         let mut more = Vec::new();
         // Folding up one would save nothing.
@@ -93,6 +98,7 @@ impl Summary {
         Summary {
             failures,
             more,
+            running: groups(&running, repeat),
             others: groups(&others, repeat),
         }
     }
