@@ -4,7 +4,6 @@ use std::time::Instant;
 use super::*;
 use crate::channel::account::BATCH;
 use crate::channel::layout::Oieb;
-use crate::channel::wait::TICK;
 
 #[path = "reader_corruption_tests.rs"]
 mod corruption;
