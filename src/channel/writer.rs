@@ -68,6 +68,10 @@ impl Writer {
     /// Attaches to the buffer `name`, waiting up to `timeout` until its reader is there; with a
     /// timeout of 0, looks once.
     ///
+    /// Whatever the timeout is, one thing is waited for: the reader of a writer that has died has 300
+    /// milliseconds to put the buffer in order before its place is taken. All in all this takes no
+    /// more than 600 milliseconds.
+    ///
     /// # Errors
     ///
     /// [`Error::BufferNotFound`] or [`Error::NotReady`] if the time ran out;
@@ -77,9 +81,8 @@ impl Writer {
         Self::connect_while(name, timeout, || true)
     }
 
-    /// As [`Writer::connect`], but waits no longer than it is `wanted`. Even with a timeout of 0
-    /// there is something to wait for: the reader of a dead writer has some time to put the buffer
-    /// in order before its place is taken.
+    /// As [`Writer::connect`], but waits no longer than it is `wanted`, be it for the reader of a dead
+    /// writer.
     pub(crate) fn connect_while(
         name: &BufferName,
         timeout: Duration,

@@ -16,7 +16,8 @@ const METADATA_SIZE: usize = 4096;
 /// How a client connects.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// How long to wait for the server; 0 = look once. 5 seconds by default.
+    /// How long to wait for the server; 0 = look once, but as with [`Writer::connect`], a server
+    /// whose last client has died may need up to 600 milliseconds. 5 seconds by default.
     pub connect_timeout: Duration,
     /// How large to make the response buffer; by default its payload is as large as the request
     /// buffer's.
