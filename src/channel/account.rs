@@ -202,7 +202,8 @@ impl Account {
         // told as the end: a writer that leaves its own position there takes 0 for a reader that has
         // yet to begin, and would write behind the segment.
         oieb.payload_read_pos.store(position, Ordering::Relaxed);
-        oieb.payload_read_count.store(count, Ordering::Relaxed);
+        // Release: pairs with the acquire in `Writer::find_end`.
+        oieb.payload_read_count.store(count, Ordering::Release);
         Point::ReadPublished.passed();
         let bytes = books.ledger.flush();
         if bytes == 0 {

@@ -325,6 +325,9 @@ impl Writer {
     /// What a writer that never has to wait does every now and then all the same.
     fn keep_up(&mut self) -> Result<()> {
         self.loans += 1;
+        if self.loans == 1 {
+            self.find_end();
+        }
         // A reader that replaces its semaphores does so while it starts.
         if self.loans.is_power_of_two() {
             self.attachment.check()?;
@@ -336,6 +339,21 @@ impl Writer {
             self.attachment.parts.space.drain();
         }
         Ok(())
+    }
+
+    /// Goes on behind a frame that the writer before died over: one that had taken the frame's bytes
+    /// and not told where it ends. A reader sees frames by their bytes; if it has read that one, it
+    /// is further than has been written.
+    fn find_end(&mut self) {
+        let oieb = self.segment().oieb();
+        // Acquire: pairs with the release in `Account::tell`; the position is as new as the count.
+        let read = oieb.payload_read_count.load(Ordering::Acquire);
+        // The frame, and perhaps a wrap before it.
+        if (1..=2).contains(&read.wrapping_sub(self.written_count)) {
+            let position = oieb.payload_read_pos.load(Ordering::Relaxed);
+            self.position = position % self.segment().capacity();
+            self.written_count = read;
+        }
     }
 
     /// Looks how many bytes are free.
