@@ -193,6 +193,12 @@ impl DuplexClient {
     /// The halves may be dropped in any order; the channel is free for the next client when both
     /// are.
     ///
+    /// Some servers, not those of this crate, replace a semaphore while they start, so that a request
+    /// which is sent just then does not wake them. A client that is in one piece tells them again
+    /// while it waits for the answer; of one that is split, only the sender does, with the next
+    /// request or when it is dropped. Whoever splits a client and sends a single request first should
+    /// give the receiver a time limit.
+    ///
     /// ```
     /// use std::time::Duration;
     /// # use zerobuffer::duplex::{
