@@ -33,6 +33,10 @@ struct Books {
     /// writer had written in between, and one that waits for space could not.
     mark: u64,
     writer_works: bool,
+    /// What the writer had free then.
+    free: u64,
+    /// With less than this, nothing is kept back from it.
+    plenty: u64,
     /// The most bytes that are kept back.
     batch: u64,
 }
@@ -58,15 +62,18 @@ impl Books {
             told: Duration::ZERO,
             mark: capacity,
             writer_works: false,
+            free: capacity,
+            plenty: capacity / 4,
             batch: capacity / BATCH,
         }
     }
 
-    /// Whether what could go back is kept for a moment: a few milliseconds at most, so that a writer
-    /// that needs it waits no longer because of a reader that takes long for each frame.
+    /// Whether what could go back is kept for a moment: a few milliseconds, or as long as the reader
+    /// then takes for a frame, which may be long. So it is kept only from a writer that has plenty.
     fn keeps_back(&self) -> bool {
         self.is_streaming
             && self.writer_works
+            && self.free >= self.plenty
             && self.ledger.settled() < self.batch
             && coarse_now() == self.told
     }
@@ -202,7 +209,8 @@ impl Account {
         // told as the end: a writer that leaves its own position there takes 0 for a reader that has
         // yet to begin, and would write behind the segment.
         oieb.payload_read_pos.store(position, Ordering::Relaxed);
-        oieb.payload_read_count.store(count, Ordering::Relaxed);
+        // Release: pairs with the acquire in `Writer::find_end`.
+        oieb.payload_read_count.store(count, Ordering::Release);
         Point::ReadPublished.passed();
         let bytes = books.ledger.flush();
         if bytes == 0 {
@@ -210,6 +218,7 @@ impl Account {
         }
         // With the books locked, so that `free + held` is right whenever they are not.
         let free = self.parts.give_back(bytes);
+        books.free = free.wrapping_add(bytes);
         let mark = self.mark_of(free);
         books.writer_works = books.mark != mark;
         books.mark = mark;

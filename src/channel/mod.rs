@@ -42,6 +42,9 @@ mod frame;
 mod layout;
 mod loan;
 mod name;
+#[cfg(test)]
+#[path = "../../tests/support/notice.rs"]
+mod notice;
 mod owner;
 mod point;
 mod posts;

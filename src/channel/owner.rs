@@ -10,7 +10,7 @@ use super::layout::{BlockSizes, BufferConfig, Segment, oieb_of};
 use super::name::semaphore_path;
 use super::point::Point;
 use super::sys::file::{self, FileId};
-use super::sys::lock::LockFile;
+use super::sys::lock::{self, LockFile};
 use super::sys::process::{Watch, own_pid};
 use super::sys::semaphore::Semaphore;
 use super::sys::shm::{Draft, Mapping};
@@ -56,7 +56,10 @@ impl Owner {
     }
 
     fn create_once(name: &BufferName, sizes: BlockSizes) -> Result<Owner> {
-        let mut removal = Removal::new(acquire_lock(name)?);
+        let lock = acquire_lock(name)?.ok_or_else(|| Error::ReaderAlreadyConnected {
+            name: name.to_string(),
+        })?;
+        let mut removal = Removal::new(lock);
         Point::CreateLocked.passed();
         remove_leftovers(name)?;
         Point::CreateCleared.passed();
@@ -191,7 +194,7 @@ pub(crate) fn sweep(name: &BufferName) -> Result<bool> {
     if !is_dead(&mapping) {
         return Ok(false);
     }
-    let Some(lock) = LockFile::acquire(&name.lock_path()).map_err(failed)? else {
+    let Some(lock) = acquire_lock(name)? else {
         return Ok(false);
     };
     let is_left_over = mapping.id().is_at(&path) && is_dead(&mapping);
@@ -203,19 +206,16 @@ pub(crate) fn sweep(name: &BufferName) -> Result<bool> {
     Ok(is_left_over)
 }
 
-fn acquire_lock(name: &BufferName) -> Result<LockFile> {
+/// Takes the lock of the buffer `name`; `None` if somebody else holds it.
+pub(super) fn acquire_lock(name: &BufferName) -> Result<Option<LockFile>> {
     let path = name.lock_path();
-    match LockFile::acquire(&path) {
-        Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(Error::ReaderAlreadyConnected {
-            name: name.to_string(),
-        }),
-        Err(error) => Err(Error::from_io(
-            name.as_str(),
-            format!("lock {}", path.display()),
-            error,
-        )),
-    }
+    LockFile::acquire(&path).map_err(|error| {
+        let mut doing = format!("lock {}", path.display());
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            doing = format!("{doing} ({})", lock::remedy(&path));
+        }
+        Error::from_io(name.as_str(), doing, error)
+    })
 }
 
 /// Removes what an earlier reader left, even if its writer lives: that one notices and moves over.
@@ -333,8 +333,9 @@ mod tests {
     #[test]
     fn leftovers_are_replaced() {
         let name = BufferName::for_test("owner-leftovers");
+        // Makes the folder of the lock files.
+        drop(Owner::create(&name, &SMALL).unwrap());
         for path in paths(&name) {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "left by a dead reader").unwrap();
         }
         let owner = Owner::create(&name, &SMALL).unwrap();

@@ -129,7 +129,7 @@ fn start_clean(name: &BufferName) {
 /// Exchanges frames through some wraps.
 fn exchange(writer: &mut Writer, reader: &mut Reader) {
     writer.set_write_timeout(Duration::ZERO);
-    for sequence in 1..=FRAMES {
+    for sequence in writer.next_sequence()..=FRAMES {
         assert_eq!(writer.write(&data(sequence)).unwrap(), sequence);
         let frame = reader.read(LONG).unwrap().expect("a frame in time");
         assert_eq!(
@@ -262,6 +262,38 @@ fn a_writer_killed_at_any_point_loses_nothing_but_the_frame_in_flight() {
             own_pid()
         );
         writer.set_metadata(b"anew").unwrap();
+        exchange(&mut writer, &mut reader);
+        drop((reader, writer));
+        assert_nothing_left(&name);
+    }
+}
+
+#[test]
+fn a_frame_whose_writer_died_over_it_is_not_written_over_while_it_is_held() {
+    let point = Point::WriteAccounted;
+    for is_held_before in [true, false] {
+        let name = name(point, 100 + u32::from(is_held_before));
+        let mut reader = Reader::create(&name, &RING).unwrap();
+        let next = |reader: &mut Reader, sequence| {
+            let frame = reader.read(LONG).unwrap().expect("a frame in time");
+            assert_eq!(
+                (frame.sequence(), frame.to_vec()),
+                (sequence, data(sequence))
+            );
+            frame
+        };
+        let child = start("writer", &name, point, 9);
+        (1..9).for_each(|sequence| drop(next(&mut reader, sequence)));
+        await_death(child, point);
+
+        // Its reader is at work on what it has read, and does not put the buffer in order.
+        let held = is_held_before.then(|| next(&mut reader, 9));
+        let mut writer = Writer::connect(&name, Duration::ZERO).unwrap();
+        let held = held.unwrap_or_else(|| next(&mut reader, 9));
+        writer.write(&data(1)).unwrap();
+        assert_eq!(held.to_vec(), data(9), "held before: {is_held_before}");
+        drop(held);
+        assert!(next(&mut reader, 1).restarted());
         exchange(&mut writer, &mut reader);
         drop((reader, writer));
         assert_nothing_left(&name);

@@ -1,6 +1,7 @@
 //! Writers that leave or die, and waits that are ended.
 
 use super::*;
+use crate::channel::notice::notices_in_time;
 
 #[test]
 fn a_writer_that_left_is_reported_when_all_is_read() {
@@ -56,28 +57,26 @@ fn the_next_writer_is_awaited_when_asked_for() {
 
 #[test]
 fn a_death_is_noticed_in_the_middle_of_a_wait() {
-    let (mut reader, writer) = pair("death", 1024);
-    let (child, pid) = living();
-    oieb(&reader).writer_pid.store(pid, Ordering::Relaxed);
-    let waiting = std::thread::spawn(move || {
-        let error = reader.read(LONG).unwrap_err();
-        (error, Instant::now(), reader)
+    notices_in_time(|| {
+        let (mut reader, writer) = pair("death", 1024);
+        let (child, pid) = living();
+        oieb(&reader).writer_pid.store(pid, Ordering::Relaxed);
+        let parts = Arc::clone(&reader.account.parts);
+        let waiting = std::thread::spawn(move || {
+            let error = reader.read(LONG).unwrap_err();
+            (error, Instant::now(), reader)
+        });
+        parts.data.await_sleeper();
+        let killed = Instant::now();
+        kill(child);
+        let (error, noticed, _reader) = waiting.join().unwrap();
+        assert!(
+            matches!(error, Error::WriterDead { pid: dead, .. } if dead == pid),
+            "{error}"
+        );
+        drop(writer);
+        (killed, vec![noticed])
     });
-    // Long enough that the reader has begun to sleep; the outcome does not depend on it.
-    std::thread::sleep(TICK);
-    let killed = Instant::now();
-    kill(child);
-    let (error, noticed, _reader) = waiting.join().unwrap();
-    assert!(
-        matches!(error, Error::WriterDead { pid: dead, .. } if dead == pid),
-        "{error}"
-    );
-    assert!(
-        noticed - killed < Duration::from_millis(200),
-        "{:?}",
-        noticed - killed
-    );
-    drop(writer);
 }
 
 #[test]
@@ -186,11 +185,11 @@ fn an_interrupt_of_a_sleeping_reader_leaves_no_debt() {
     let (mut reader, mut writer) = pair("interrupt-asleep", 1024);
     reader.set_wait_strategy(WaitStrategy::Block);
     let interrupt = reader.interrupt();
+    let parts = Arc::clone(&reader.account.parts);
     for _ in 0..3 {
         std::thread::scope(|scope| {
             scope.spawn(|| assert!(reader.read(LONG).unwrap().is_none()));
-            // Most likely asleep by then; the outcome does not depend on it.
-            std::thread::sleep(SHORT);
+            parts.data.await_sleeper();
             interrupt.raise();
         });
         reader.rearm();

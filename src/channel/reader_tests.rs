@@ -4,7 +4,6 @@ use std::time::Instant;
 use super::*;
 use crate::channel::account::BATCH;
 use crate::channel::layout::Oieb;
-use crate::channel::wait::TICK;
 
 #[path = "reader_corruption_tests.rs"]
 mod corruption;
@@ -350,6 +349,29 @@ fn a_reader_that_takes_its_time_keeps_nothing_back() {
         drop(frame);
         writer.write(&[1; 48]).unwrap();
         fill(&mut writer);
+    }
+}
+
+#[test]
+fn what_was_released_is_written_to_while_the_next_frame_is_held() {
+    let (mut reader, mut writer) = pair("slow-frame", 64 * 1024);
+    fill(&mut writer);
+    // In a stream, with the writer at work.
+    for _ in 0..4 * STREAM {
+        drop(next(&mut reader));
+        let _ = writer.write(&[1; 48]);
+    }
+    // The coarse clock may go on in the middle, but not every time.
+    for _ in 0..20 {
+        fill(&mut writer);
+        for _ in 0..30 {
+            drop(next(&mut reader));
+        }
+        let held = next(&mut reader);
+        for _ in 0..30 {
+            writer.write(&[1; 48]).unwrap();
+        }
+        drop(held);
     }
 }
 

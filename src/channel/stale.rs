@@ -6,8 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::name::semaphore_path;
-use super::owner::{IN_THE_MAKING, Keeper, keeper, remove_leftovers};
-use super::sys::lock::LockFile;
+use super::owner::{IN_THE_MAKING, Keeper, acquire_lock, keeper, remove_leftovers};
 use super::sys::look;
 use super::view::{SegmentView, age};
 use super::{BufferName, Error, Result};
@@ -66,7 +65,7 @@ pub(crate) fn remove(name: &BufferName) -> Result<Verdict> {
         return Ok(Verdict::Kept(kept));
     }
     let found = files(name);
-    let Some(lock) = LockFile::acquire(&name.lock_path()).map_err(failed)? else {
+    let Some(lock) = acquire_lock(name)? else {
         return Ok(Verdict::Kept(Kept::Locked));
     };
     // Somebody who locks another file may have made it anew.

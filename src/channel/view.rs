@@ -199,6 +199,8 @@ fn walk(
     }
     let mut frames = 0;
     for _ in 0..entries {
+        // Behind an exact fit it is at the end, which is the beginning.
+        position %= capacity;
         let header = match Found::has_header(capacity, position) {
             true => Some(header_at(position)?),
             false => None,
@@ -385,4 +387,62 @@ fn entries(folder: &Path) -> io::Result<Vec<(PathBuf, Option<String>)>> {
             Ok((entry.path(), entry.file_name().into_string().ok()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: u64 = 256;
+
+    /// How many frames are found where `entries` are unread from `read` up to `write`, in a ring
+    /// that holds these headers: position, size, sequence.
+    fn walked(read: u64, write: u64, entries: u64, headers: &[(u64, u64, u64)]) -> Option<u64> {
+        let mut block = ControlBlock::of(Oieb::from_bytes([0; OIEB_SIZE as usize]));
+        block.payload_size = CAPACITY;
+        block.payload_read_pos = read;
+        block.payload_write_pos = write;
+        block.payload_written_count = entries;
+        walk(&block, CAPACITY, |position| {
+            let found = headers.iter().find(|(at, ..)| *at == position);
+            let (_, size, sequence) = *found.expect("a header where one stands");
+            Ok(Header { size, sequence })
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn unread_frames_are_counted() {
+        let headers = [(0, 84, 1), (100, 34, 2)];
+        assert_eq!(walked(0, 0, 0, &[]), Some(0));
+        assert_eq!(walked(0, 150, 2, &headers), Some(2));
+        assert_eq!(walked(100, 150, 1, &headers), Some(1));
+    }
+
+    #[test]
+    fn a_wrap_is_an_entry_and_no_frame() {
+        let marked = [(200, 0, 0), (0, 84, 5)];
+        assert_eq!(walked(200, 100, 2, &marked), Some(1));
+        let short = [(0, 84, 5)];
+        assert_eq!(walked(250, 100, 2, &short), Some(1), "no room for a marker");
+    }
+
+    #[test]
+    fn behind_an_exact_fit_is_the_beginning() {
+        let headers = [(156, 84, 1), (0, 84, 2)];
+        assert_eq!(walked(156, 100, 2, &headers), Some(2), "on the way");
+        assert_eq!(walked(CAPACITY, 100, 1, &headers), Some(1), "to begin with");
+        for end in [0, CAPACITY] {
+            assert_eq!(walked(156, end, 1, &headers), Some(1));
+            assert_eq!(walked(CAPACITY, end, 0, &[]), Some(0));
+        }
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_not_counted() {
+        assert_eq!(walked(0, 100, 1, &[(0, 83, 1)]), None, "not to the end");
+        assert_eq!(walked(0, 100, 1, &[(0, 300, 1)]), None, "out of the ring");
+        assert_eq!(walked(CAPACITY + 1, 0, 1, &[]), None);
+        assert_eq!(walked(0, 0, COUNTED + 1, &[]), None, "too many");
+    }
 }

@@ -68,6 +68,10 @@ impl Writer {
     /// Attaches to the buffer `name`, waiting up to `timeout` until its reader is there; with a
     /// timeout of 0, looks once.
     ///
+    /// Whatever the timeout is, one thing is waited for: the reader of a writer that has died has 300
+    /// milliseconds to put the buffer in order before its place is taken. All in all this takes no
+    /// more than 600 milliseconds.
+    ///
     /// # Errors
     ///
     /// [`Error::BufferNotFound`] or [`Error::NotReady`] if the time ran out;
@@ -77,9 +81,8 @@ impl Writer {
         Self::connect_while(name, timeout, || true)
     }
 
-    /// As [`Writer::connect`], but waits no longer than it is `wanted`. Even with a timeout of 0
-    /// there is something to wait for: the reader of a dead writer has some time to put the buffer
-    /// in order before its place is taken.
+    /// As [`Writer::connect`], but waits no longer than it is `wanted`, be it for the reader of a dead
+    /// writer.
     pub(crate) fn connect_while(
         name: &BufferName,
         timeout: Duration,
@@ -322,6 +325,9 @@ impl Writer {
     /// What a writer that never has to wait does every now and then all the same.
     fn keep_up(&mut self) -> Result<()> {
         self.loans += 1;
+        if self.loans == 1 {
+            self.find_end();
+        }
         // A reader that replaces its semaphores does so while it starts.
         if self.loans.is_power_of_two() {
             self.attachment.check()?;
@@ -333,6 +339,21 @@ impl Writer {
             self.attachment.parts.space.drain();
         }
         Ok(())
+    }
+
+    /// Goes on behind a frame that the writer before died over: one that had taken the frame's bytes
+    /// and not told where it ends. A reader sees frames by their bytes; if it has read that one, it
+    /// is further than has been written.
+    fn find_end(&mut self) {
+        let oieb = self.segment().oieb();
+        // Acquire: pairs with the release in `Account::tell`; the position is as new as the count.
+        let read = oieb.payload_read_count.load(Ordering::Acquire);
+        // The frame, and perhaps a wrap before it.
+        if (1..=2).contains(&read.wrapping_sub(self.written_count)) {
+            let position = oieb.payload_read_pos.load(Ordering::Relaxed);
+            self.position = position % self.segment().capacity();
+            self.written_count = read;
+        }
     }
 
     /// Looks how many bytes are free.

@@ -1,6 +1,6 @@
 //! The client of a duplex channel for asynchronous programs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -97,12 +97,16 @@ impl AsyncDuplexClient {
     pub fn new(client: DuplexClient) -> Result<AsyncDuplexClient> {
         let (sender, receiver) = client.split();
         let pending = Arc::new(Pending::new(sender.name().clone()));
+        let space = SpaceThread::start(sender.name())?;
+        let sender = Arc::new(Mutex::new(sender));
+        let receiving =
+            ReceivingThread::start(receiver, Arc::downgrade(&sender), Arc::clone(&pending))?;
         Ok(AsyncDuplexClient {
             shared: Arc::new(Shared {
-                space: SpaceThread::start(sender.name())?,
-                _receiving: ReceivingThread::start(receiver, Arc::clone(&pending))?,
-                sender: Arc::new(Mutex::new(sender)),
                 pending,
+                space,
+                sender,
+                _receiving: receiving,
             }),
         })
     }
@@ -198,12 +202,18 @@ struct ReceivingThread {
 }
 
 impl ReceivingThread {
-    fn start(receiver: ResponseReceiver, pending: Arc<Pending>) -> Result<ReceivingThread> {
+    fn start(
+        receiver: ResponseReceiver,
+        sender: Weak<Mutex<RequestSender>>,
+        pending: Arc<Pending>,
+    ) -> Result<ReceivingThread> {
         let channel = receiver.name().clone();
         let interrupt = receiver.interrupt_handle();
         let thread = std::thread::Builder::new()
             .name("zerobuffer-answers".into())
-            .spawn(in_current_span(move || receive(receiver, &pending)))
+            .spawn(in_current_span(move || {
+                receive(receiver, &sender, &pending)
+            }))
             .map_err(|error| Error::from_io(channel.as_str(), "start a thread", error))?;
         Ok(ReceivingThread {
             channel,
@@ -226,9 +236,18 @@ impl Drop for ReceivingThread {
 
 /// Receives answers until it is interrupted, when nobody is left to wait for any, or there will be
 /// no more.
-fn receive(mut receiver: ResponseReceiver, pending: &Pending) {
+fn receive(mut receiver: ResponseReceiver, sender: &Weak<Mutex<RequestSender>>, pending: &Pending) {
+    let (answers, server) = (&mut receiver.inner, &receiver.server);
     loop {
-        match receiver.receive(Duration::MAX) {
+        let answer = answers.receive(Duration::MAX, || {
+            // A request may have been posted to a semaphore that the server has replaced since, as
+            // some do while they start. Who has the turn to send makes good for it as well.
+            match sender.upgrade().as_deref().map(Mutex::try_lock) {
+                Some(Ok(mut sender)) => sender.check_server(),
+                _ => server.check(),
+            }
+        });
+        match answer {
             Ok(Some(response)) => pending.resolve(response.sequence, Ok(response)),
             Ok(None) => return,
             Err(error) => match error {

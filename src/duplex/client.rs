@@ -16,7 +16,8 @@ const METADATA_SIZE: usize = 4096;
 /// How a client connects.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// How long to wait for the server; 0 = look once. 5 seconds by default.
+    /// How long to wait for the server; 0 = look once, but as with [`Writer::connect`], a server
+    /// whose last client has died may need up to 600 milliseconds. 5 seconds by default.
     pub connect_timeout: Duration,
     /// How large to make the response buffer; by default its payload is as large as the request
     /// buffer's.
@@ -191,6 +192,12 @@ impl DuplexClient {
     ///
     /// The halves may be dropped in any order; the channel is free for the next client when both
     /// are.
+    ///
+    /// Some servers, not those of this crate, replace a semaphore while they start, so that a request
+    /// which is sent just then does not wake them. A client that is in one piece tells them again
+    /// while it waits for the answer; of one that is split, only the sender does, with the next
+    /// request or when it is dropped. Whoever splits a client and sends a single request first should
+    /// give the receiver a time limit.
     ///
     /// ```
     /// use std::time::Duration;

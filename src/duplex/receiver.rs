@@ -24,7 +24,7 @@ pub struct Response {
 #[derive(Debug)]
 pub struct ResponseReceiver {
     pub(crate) inner: Responses,
-    server: Arc<ReaderWatch>,
+    pub(crate) server: Arc<ReaderWatch>,
 }
 
 impl ResponseReceiver {

@@ -1,8 +1,9 @@
 //! What the tests of the library share: names of their own, processes of their own, no leftovers.
 
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod duplex;
+pub mod notice;
 pub mod servers;
 
 use std::path::PathBuf;
@@ -13,11 +14,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
+pub use notice::{NOTICED, notices_in_time};
+
 /// Long enough for anything that is going to happen.
 pub const LONG: Duration = Duration::from_secs(20);
-
-/// Within so long a peer's death is noticed.
-pub const NOTICED: Duration = Duration::from_millis(200);
 
 /// Well before [`LONG`] has passed: whatever ends so soon was not waited for.
 pub const SOON: Duration = Duration::from_secs(5);
@@ -59,28 +59,6 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Has a peer die and looks whether that is noticed in time, which is what `attempt` answers: when
-/// it died, and when each of those who had to notice it did.
-///
-/// On a machine with more to do than it has processors, whoever wakes up waits for its turn. That
-/// happens now and then, and what is too slow is so every time.
-pub fn notices_in_time(mut attempt: impl FnMut() -> (Instant, Vec<Instant>)) {
-    let mut slowest = Vec::new();
-    while slowest.len() < 5 {
-        let (died, noticed) = attempt();
-        let took = noticed
-            .into_iter()
-            .map(|noticed| noticed.saturating_duration_since(died))
-            .max()
-            .expect("somebody who had to notice it");
-        if took < NOTICED {
-            return;
-        }
-        slowest.push(took);
-    }
-    panic!("noticed after {slowest:?}");
-}
-
 /// The role and name that this process was started for, if it is a child of a test.
 pub fn role() -> Option<(String, String)> {
     Some((std::env::var(ROLE).ok()?, std::env::var(NAME).ok()?))
@@ -104,14 +82,17 @@ impl Peer {
         Peer(command.spawn().expect("a child process"))
     }
 
-    /// How much processor time the process has used.
+    /// How much processor time the threads that the process has now have used, to the nanosecond.
     pub fn cpu_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).expect("alive");
-        let (_, fields) = stat.rsplit_once(')').expect("a program's name");
-        // The twelfth and the thirteenth behind the name; Linux counts a hundred to the second.
-        let ticks = fields.split_ascii_whitespace().skip(11).take(2);
-        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
-        Duration::from_millis(10 * ticks)
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).expect("alive");
+        let used = threads.filter_map(|thread| {
+            // One that ends meanwhile is none.
+            let times = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            times.split_ascii_whitespace().next()?.parse::<u64>().ok()
+        });
+        let used = used.sum();
+        assert!(used > 0, "this system does not count what threads use");
+        Duration::from_nanos(used)
     }
 
     /// Kills the process, which gets no chance to clean up, and reaps it.

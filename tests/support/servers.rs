@@ -87,7 +87,8 @@ impl Kind {
             Kind::Async => Box::new(super::duplex::OnRuntime::start(|| {
                 AsyncDuplexServer::start(name, options, |request| async move {
                     let mut data = request.to_vec();
-                    tokio::time::sleep(DELAY * u32::from(std::mem::take(&mut data[1]))).await;
+                    tokio::time::sleep(delay(&data)).await;
+                    data[1] = 0;
                     obey(&mut data)?;
                     data[1] = !request.to_vec()[1];
                     Ok(data)
@@ -103,13 +104,21 @@ impl Kind {
 pub const ECHO: u8 = 0;
 pub const FAIL: u8 = 1;
 pub const PANIC: u8 = 2;
+/// As [`ECHO`], with a delay a hundred times as long.
+pub const WAIT: u8 = 3;
 
 /// The unit of a handler's delay.
-pub const DELAY: Duration = Duration::from_micros(100);
+const DELAY: Duration = Duration::from_micros(100);
+
+/// How long a handler takes for a request, which says so in its second byte.
+fn delay(data: &[u8]) -> Duration {
+    let unit = if data[0] == WAIT { 100 * DELAY } else { DELAY };
+    unit * u32::from(data[1])
+}
 
 /// Does what a request says in its first byte, after the delay in its second; inverts it.
 pub fn obey(data: &mut [u8]) -> Result<(), HandlerError> {
-    std::thread::sleep(DELAY * u32::from(data[1]));
+    std::thread::sleep(delay(data));
     match data[0] {
         FAIL => return Err("as it was told".into()),
         // As a panic, without the message on the terminal.

@@ -137,6 +137,20 @@ impl Semaphore {
         // glibc keeps the value in the lower half of the first eight bytes.
         file.write_at(&value.to_le_bytes(), 0).unwrap();
     }
+
+    /// Waits until somebody sleeps at it.
+    pub(crate) fn await_sleeper(&self) {
+        use std::os::unix::fs::FileExt;
+        let file = fs::File::open(&self.path).unwrap();
+        let begun = std::time::Instant::now();
+        let mut sleepers = [0; 4];
+        // glibc counts them in the upper half of the first eight bytes.
+        while sleepers == [0; 4] {
+            assert!(begun.elapsed() < Duration::from_secs(20), "nobody sleeps");
+            std::thread::yield_now();
+            file.read_exact_at(&mut sleepers, 4).unwrap();
+        }
+    }
 }
 
 impl Drop for Semaphore {
