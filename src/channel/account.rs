@@ -33,10 +33,6 @@ struct Books {
     /// writer had written in between, and one that waits for space could not.
     mark: u64,
     writer_works: bool,
-    /// What the writer had free then.
-    free: u64,
-    /// With less than this, nothing is kept back from it.
-    plenty: u64,
     /// The most bytes that are kept back.
     batch: u64,
 }
@@ -62,18 +58,16 @@ impl Books {
             told: Duration::ZERO,
             mark: capacity,
             writer_works: false,
-            free: capacity,
-            plenty: capacity / 4,
             batch: capacity / BATCH,
         }
     }
 
     /// Whether what could go back is kept for a moment: a few milliseconds, or as long as the reader
-    /// then takes for a frame, which may be long. So it is kept only from a writer that has plenty.
+    /// then takes for a frame. Asking how much the writer has left would cost it the batches of a full
+    /// ring, in which most streams run.
     fn keeps_back(&self) -> bool {
         self.is_streaming
             && self.writer_works
-            && self.free >= self.plenty
             && self.ledger.settled() < self.batch
             && coarse_now() == self.told
     }
@@ -218,7 +212,6 @@ impl Account {
         }
         // With the books locked, so that `free + held` is right whenever they are not.
         let free = self.parts.give_back(bytes);
-        books.free = free.wrapping_add(bytes);
         let mark = self.mark_of(free);
         books.writer_works = books.mark != mark;
         books.mark = mark;

@@ -353,29 +353,6 @@ fn a_reader_that_takes_its_time_keeps_nothing_back() {
 }
 
 #[test]
-fn what_was_released_is_written_to_while_the_next_frame_is_held() {
-    let (mut reader, mut writer) = pair("slow-frame", 64 * 1024);
-    fill(&mut writer);
-    // In a stream, with the writer at work.
-    for _ in 0..4 * STREAM {
-        drop(next(&mut reader));
-        let _ = writer.write(&[1; 48]);
-    }
-    // The coarse clock may go on in the middle, but not every time.
-    for _ in 0..20 {
-        fill(&mut writer);
-        for _ in 0..30 {
-            drop(next(&mut reader));
-        }
-        let held = next(&mut reader);
-        for _ in 0..30 {
-            writer.write(&[1; 48]).unwrap();
-        }
-        drop(held);
-    }
-}
-
-#[test]
 fn a_frame_held_from_before_a_stream_does_not_make_the_batch_larger() {
     let (mut reader, mut writer) = pair("held-stream", 64 * 1024);
     let capacity = oieb(&reader).payload_free_bytes.load(Ordering::Relaxed);
