@@ -25,6 +25,12 @@ fn wrong_arguments_are_told() {
             4,
             "no combination asked for fits",
         ),
+        (
+            &["run", "honest", "honest_fails_honest"],
+            4,
+            "no scenario that is asked for fits the combination `honest_fails_honest`",
+        ),
+        (&["run", "*.1-3"], 2, "has one end in any feature"),
         (&["run", "--tags", "@a and"], 2, "--tags `@a and`"),
         (&["run", "--name", "("], 2, "--name `(`"),
         (
