@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cli::Selection;
+use super::combination::Combination;
 use super::config::Config;
 use super::exit::{Exit, Refusal};
 use super::feature;
@@ -78,6 +79,7 @@ impl Workload {
         if executions.is_empty() {
             return Err(Refusal(
                 Exit::Nothing,
+        refuse_useless(&filter, &every, selection.same_process)?;
                 nothing(&scenarios, &filter, &available),
             ));
         }
@@ -115,6 +117,34 @@ impl Workload {
 /// Says why nothing is to be run, and what there is.
 fn nothing(scenarios: &[Arc<RoutedScenario>], filter: &Filter, available: &[&str]) -> String {
     let ids: Vec<String> = scenarios
+/// Whether this is not the configured folder of the feature files.
+fn is_other(features: &Path, config: &Config) -> bool {
+    absolute(features) != config.features
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or(path.to_owned())
+}
+
+/// Each combination has to fit something, whatever the others fit. Where nothing fits anything, there
+/// is more to be said.
+fn refuse_useless(filter: &Filter, every: &[Execution], same_process: bool) -> Result<(), Refusal> {
+    let is_useless = |combination: &&Combination| {
+        let mut executions = every.iter();
+        !executions.any(|execution| combination.matches(&execution.platforms))
+    };
+    let mut combinations = filter.combinations.iter();
+    let Some(useless) = combinations.find(is_useless).filter(|_| !every.is_empty()) else {
+        return Ok(());
+    };
+    let why = match same_process {
+        true => ": one process is of one platform",
+        false => "",
+    };
+    let why = format!("no scenario that is asked for fits the combination `{useless}`{why}");
+    Err(Refusal(Exit::Nothing, why))
+}
+
         .iter()
         .map(|s| s.scenario.id.to_string())
         .collect();
