@@ -438,7 +438,8 @@ pub struct Selection {
     /// Only scenarios whose name contains a match of this regular expression.
     #[arg(long, value_name = "REGEX")]
     pub name: Option<String>,
-    /// The folder of the feature files, instead of the configured one.
+    /// The folder of the feature files, instead of the configured one; what is known to fail stands in
+    /// a known-failures.toml in there then.
     #[arg(long, value_name = "DIR")]
     pub features: Option<PathBuf>,
     /// Let one step server play all roles of a scenario, instead of one server for each.

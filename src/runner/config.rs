@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::combination::ALL;
+use super::known;
 use super::limits::Limits;
 use super::nearest::did_you_mean;
 use super::platform::{Platform, RawPlatform, expand};
@@ -220,7 +221,7 @@ fn parse(
     };
     Ok(Config {
         features: path(raw.features, "features")?,
-        known_failures: path(raw.known_failures, "known-failures.toml")?,
+        known_failures: path(raw.known_failures, known::FILE_NAME)?,
         output: path(raw.output, "target/harmony")?,
         limits: Limits {
             start: limit("start", 20.0)?,

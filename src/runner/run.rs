@@ -375,8 +375,8 @@ fn report(
 }
 
 fn warn_of_stale_entries(work: &Workload, events: &Events) {
-    if work.scenarios.iter().any(|s| s.plays_all.is_some()) || work.other_features().is_some() {
-        // The list is of more combinations than there are then, or of other scenarios.
+    if work.scenarios.iter().any(|s| s.plays_all.is_some()) {
+        // The list is of more combinations than there are then.
         return;
     }
     let platforms = work.config.platforms.iter();
