@@ -114,6 +114,9 @@ fn header(work: &Workload, manner: &Manner, invocation: &Invocation, turns: &[Tu
         part_of: work.part_of.clone(),
         same_process: work.same_process,
         features: work.other_features(),
+        long_running: manner.long_running.map(|time| time.as_secs_f64()),
+        benchmark_scale: manner.benchmark_scale,
+        no_sandbox: manner.no_sandbox,
         ..Header::new(invocation, &work.config, turns)
     }
 }
