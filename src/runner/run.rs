@@ -193,6 +193,13 @@ impl Play<'_> {
             if !goes_on || self.arena.stage.halt.why().is_some() {
                 return;
             }
+            let mut executions = self.work.executions.iter();
+            if !executions.any(|execution| self.arena.can_play(execution)) {
+                let what = "--until-failure ends here: nothing that was asked for can run, so nothing \
+                            can fail";
+                self.arena.stage.events.warn(what);
+                return;
+            }
             let rounds = Rounds {
                 repetitions: round..=round,
                 first_number,
@@ -211,6 +218,8 @@ impl Play<'_> {
 
     /// Runs an execution once, and again where it fails and may; tells what became of it.
     async fn turn(&self, turn: &Turn<'_>) -> Outcome {
+        // What is not played waits for nothing: signals and the time limit would not be heard.
+        tokio::task::yield_now().await;
         if let Some(why) = self.arena.stage.halt.why() {
             return self.not_run(turn, Outcome::NotRun, why.reason());
         }
@@ -303,6 +312,13 @@ pub(super) struct Arena<'a> {
 }
 
 impl Arena<'_> {
+    /// Whether the preflight has nothing against an execution.
+    fn can_play(&self, execution: &Execution) -> bool {
+        let platforms = &self.stage.config.platforms;
+        let judged = preflight::judge(execution, self.catalogues, platforms);
+        matches!(judged, Judgement::Run(_))
+    }
+
     /// Runs an execution, unless the preflight or the user is against it.
     pub async fn play(&self, number: usize, execution: &Execution, logs: &Path) -> Ended {
         let platforms = &self.stage.config.platforms;
