@@ -285,11 +285,14 @@ impl Project {
     pub fn wait_for_all(&self, what: &str, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(20);
         let is_it = |(found, _): &&(String, u32)| found == what;
-        while self.pids().iter().filter(is_it).count() < count {
-            assert!(
-                Instant::now() < deadline,
-                "{count} times {what:?} was not recorded"
-            );
+        self.wait_until(|| self.pids().iter().filter(is_it).count() >= count);
+    }
+
+    /// Waits until something holds.
+    pub fn wait_until(&self, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !holds() {
+            assert!(Instant::now() < deadline, "it does not come to that");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
