@@ -314,7 +314,7 @@ impl Running<'_> {
                 .map(|index| self.failed_step(index)),
             ..Ended::default()
         };
-        let complaints = self.cast.end_all().await;
+        let faults = self.cast.end_all().await;
         for server in self.cast.ended() {
             let who = server.who();
             let odd = |what: String| format!("{who} sent {what}");
@@ -324,10 +324,10 @@ impl Running<'_> {
             ended.tails.push((server.who(), server.tail().await));
         }
         ended.evidence.fault = fault;
-        for complaint in complaints {
+        for later in faults {
             match &ended.evidence.fault {
-                Some(fault) if fault.is_failure() => ended.warnings.push(complaint),
-                _ => ended.evidence.fault = Some(Fault::new(Outcome::Failed, complaint)),
+                Some(fault) if fault.is_failure() => ended.warnings.push(later.message),
+                _ => ended.evidence.fault = Some(later),
             }
         }
         self.cast.transcript().close();

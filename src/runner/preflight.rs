@@ -146,8 +146,8 @@ pub async fn leave(leaving: Vec<Leaving>, events: &Events) {
     for farewell in join_all(leaving).await {
         match farewell {
             Ok(farewell) => {
-                for complaint in farewell.complaints {
-                    events.note(complaint);
+                for fault in farewell.faults {
+                    events.note(fault.message);
                 }
             }
             Err(error) => events.warn(error.to_string()),
