@@ -167,7 +167,7 @@ const TOP_KEYS: [&str; 9] = [
 const LIMIT_KEYS: [&str; 6] = ["start", "step", "execution", "shutdown", "setup", "run"];
 const SANDBOX_KEYS: [&str; 1] = ["shm-size"];
 const SCALE_KEYS: [&str; 2] = ["long-running-seconds", "benchmark"];
-const PLATFORM_KEYS: [&str; 9] = [
+const PLATFORM_KEYS: [&str; 10] = [
     "command",
     "url",
     "faulty",
@@ -177,6 +177,7 @@ const PLATFORM_KEYS: [&str; 9] = [
     "leaves-as",
     "setup",
     "optional",
+    "language",
 ];
 const SETUP_KEYS: [&str; 3] = ["command", "inputs", "product"];
 

@@ -327,12 +327,12 @@ impl Arena<'_> {
                 not_run(Fault::new(Outcome::Interrupted, "not run"))
             }
             Judgement::Not(fault) => not_run(fault),
-            Judgement::Run(sure) => {
+            Judgement::Run(definitions) => {
                 let task = Task {
                     number,
                     executions: self.executions,
                     execution,
-                    sure: &sure,
+                    definitions: &definitions,
                     folder: logs,
                     sandboxed: self.sandboxed && !outside::takes_part(execution, platforms),
                 };

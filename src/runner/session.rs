@@ -26,7 +26,7 @@ use super::machine::Looking;
 use super::mutate::mutate;
 use super::past::{self, Before};
 use super::plan::Execution;
-use super::preflight::{self, Judgement};
+use super::preflight::{self, Definition, Judgement};
 use super::record::Record;
 use super::report::Console;
 use super::report::mutants::Mutants;
@@ -302,9 +302,10 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
     let mut outcomes = Vec::new();
     for execution in &work.executions {
         match preflight::judge(execution, &catalogues, &work.config.platforms) {
-            Judgement::Run(sure) => {
-                let unsure = sure.iter().filter(|sure| !**sure).count();
-                let note = match unsure {
+            Judgement::Run(definitions) => {
+                let mut unsure = definitions;
+                unsure.retain(|definition| *definition != Definition::Certain);
+                let note = match unsure.len() {
                     0 => String::new(),
                     count => {
                         format!(" ({count} step(s) defined under another keyword, or unclear)")
