@@ -2,7 +2,7 @@
 # Builds what is needed, silently when nothing changed, and runs the interop runner.
 #
 #   ./test.sh rust_cpp 13.1      client in Rust, server in C++, scenario 13.1
-#   ./test.sh --help             everything else
+#   ./test.sh --help             everything else (./test.sh run --help: its options)
 set -euo pipefail
 
 root=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
@@ -44,11 +44,16 @@ build() {
     mv -- "$stamp.$$" "$stamp"
 }
 
-# Flags of all commands may stand before the command.
+# Options of all commands may stand before the command.
 command=run
-for argument in "$@"; do
+words=("$@")
+for ((at = 0; at < $#; at += 1)); do
+    argument=${words[at]}
     case $argument in
-        -v | --verbose | -q | --quiet) continue ;;
+        -v | --verbose | -q | --quiet | --config=*) continue ;;
+        --config) at=$((at + 1)); continue ;;
+        # Help for `run` alone would name no other command.
+        --help | -h) [[ $# == 1 ]] && command= ;;
         run | list | check | doctor | mutate | report | merge) command= ;;
         inspect | clean | completions | help | --version | -V) command= ;;
     esac

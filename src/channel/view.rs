@@ -144,7 +144,12 @@ impl SegmentView {
 
 /// The control block only, for who looks often; `None` where there is none of a buffer.
 pub(crate) fn control_block(name: &BufferName) -> Option<ControlBlock> {
-    let file = look::open(&name.segment_path()).ok()??;
+    control_block_at(&name.segment_path(), name)
+}
+
+/// The same of a segment that is found elsewhere, as in a folder that other processes see as theirs.
+pub(crate) fn control_block_at(path: &Path, name: &BufferName) -> Option<ControlBlock> {
+    let file = look::open(path).ok()??;
     let length = file.metadata().ok()?.len();
     let oieb = read_oieb(&file).ok()??;
     matches!(check_sizes(name, &oieb, length), Ok(Some(_))).then(|| ControlBlock::of(oieb))

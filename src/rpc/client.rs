@@ -26,7 +26,7 @@ use super::transport::{
 };
 
 /// How long the inner client waits: longer than any limit given to [`Client::call`].
-const NEVER: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

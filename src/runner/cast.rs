@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use futures_util::future::{join_all, select_all};
 
+use super::deaths::Deaths;
 use super::execute::{Stage, Task};
 use super::fault::Fault;
-use super::leftover::{self, Leftovers, RunId};
+use super::leftover::{self, Leftovers, Place, RunId};
 use super::limits::ScenarioLimits;
 use super::outcome::Outcome;
 use super::platform::Platform;
-use super::process::{Launch, StepServer, Trouble};
+use super::process::{Farewell, Launch, StepServer, Trouble};
 use super::route::ProcessName;
 use super::sandbox::Sandbox;
 use super::transcript::Transcript;
@@ -30,8 +31,8 @@ pub struct Cast<'a> {
     transcript: Transcript,
     /// Those that have ended, kept for what they wrote.
     ended: Vec<StepServer>,
-    /// Whether one ended without the chance to release what it held.
-    killed: bool,
+    /// Those that ended without the chance to release what they held.
+    deaths: Deaths,
     /// How many were started, to tell their logs apart.
     starts: usize,
 }
@@ -49,7 +50,7 @@ impl<'a> Cast<'a> {
             sandbox: None,
             servers: BTreeMap::new(),
             ended: Vec::new(),
-            killed: false,
+            deaths: Deaths::default(),
             starts: 0,
         }
     }
@@ -79,9 +80,12 @@ impl<'a> Cast<'a> {
         let mut result = Ok(());
         for (name, started) in names.iter().zip(started) {
             match started {
-                Ok(server) => drop(self.servers.insert(name.clone(), server)),
+                Ok(server) => {
+                    self.deaths.born(server.pid());
+                    self.servers.insert(name.clone(), server);
+                }
                 Err(fault) => {
-                    self.killed = true;
+                    self.deaths.add(None, &self.place());
                     result = result.and(Err(fault));
                 }
             }
@@ -125,17 +129,17 @@ impl<'a> Cast<'a> {
 
     /// Starts a process in the place of the one of that name, which is shut down if it lives.
     pub async fn replace(&mut self, name: &ProcessName) -> Result<(), Fault> {
-        if let Some(mut old) = self.servers.remove(name) {
-            let fault = if old.exit().is_none() {
-                let limit = self.stage.config.limits.shutdown;
-                all_well(old.shut_down(limit).await.complaints).err()
+        self.notice_the_dead();
+        if let Some(old) = self.servers.remove(name) {
+            if old.exit().is_none() {
+                self.dismiss(old).await?;
             } else {
-                self.killed = true;
                 let died = old.gone().await;
-                (!self.may_die(name)).then(|| Fault::from(died))
-            };
-            self.ended.push(old);
-            fault.map_or(Ok(()), Err)?;
+                self.ended.push(old);
+                if !self.may_die(name) {
+                    return Err(died.into());
+                }
+            }
         }
         self.start(std::slice::from_ref(name)).await
     }
@@ -144,21 +148,29 @@ impl<'a> Cast<'a> {
     pub async fn kill(&mut self, name: &ProcessName) -> Result<(), Fault> {
         let mut server = self.take_living(name)?;
         server.kill().await;
-        self.killed = true;
+        self.deaths.add(server.pid(), &self.place());
         self.ended.push(server);
         Ok(())
     }
 
     /// Cleans a process up and shuts it down.
     pub async fn shut_down(&mut self, name: &ProcessName) -> Result<(), Fault> {
-        let mut server = self.take_living(name)?;
-        let limit = self.stage.config.limits.shutdown;
-        let complaints = server.shut_down(limit).await.complaints;
+        let server = self.take_living(name)?;
+        self.dismiss(server).await
+    }
+
+    async fn dismiss(&mut self, mut server: StepServer) -> Result<(), Fault> {
+        let farewell = server.shut_down(self.stage.config.limits.shutdown).await;
+        if !farewell.in_order {
+            self.deaths.add(server.pid(), &self.place());
+        }
         self.ended.push(server);
-        all_well(complaints)
+        // The first fault is what went wrong.
+        farewell.faults.into_iter().next().map_or(Ok(()), Err)
     }
 
     fn take_living(&mut self, name: &ProcessName) -> Result<StepServer, Fault> {
+        self.notice_the_dead();
         let Some(server) = self.servers.remove(name) else {
             let message = format!("the {name} does not run, so it cannot be ended");
             return Err(Fault::new(Outcome::Failed, message));
@@ -249,37 +261,57 @@ impl<'a> Cast<'a> {
         }
     }
 
+    /// Takes note of those that have died since it was done before, and of what was there then.
+    pub fn notice_the_dead(&mut self) {
+        let place = self.place();
+        for server in self.servers.values().filter(|it| it.exit().is_some()) {
+            self.deaths.add(server.pid(), &place);
+        }
+    }
+
     /// Ends every process that is left; yields what was wrong with their ends.
-    pub async fn end_all(&mut self) -> Vec<String> {
+    pub async fn end_all(&mut self) -> Vec<Fault> {
+        self.notice_the_dead();
         let limit = self.stage.config.limits.shutdown;
         let mut servers: Vec<_> = std::mem::take(&mut self.servers).into_values().collect();
         let endings = servers.iter_mut().map(|server| async move {
             if server.exit().is_some() {
-                return (true, Vec::new());
+                return Farewell::default();
             }
             // One that hangs in a step would let `cleanup` wait as well.
             if server.is_busy() {
                 server.end(limit).await;
-                return (true, Vec::new());
+                return Farewell::default();
             }
-            let farewell = server.shut_down(limit).await;
-            (!farewell.in_order, farewell.complaints)
+            server.shut_down(limit).await
         });
-        let mut complaints = Vec::new();
-        for (killed, complaint) in join_all(endings).await {
-            self.killed |= killed;
-            complaints.extend(complaint);
+        let farewells = join_all(endings).await;
+        let mut faults = Vec::new();
+        for (server, farewell) in servers.into_iter().zip(farewells) {
+            if !farewell.in_order {
+                self.deaths.add(server.pid(), &self.place());
+            }
+            faults.extend(farewell.faults);
+            self.ended.push(server);
         }
-        self.ended.extend(servers);
         let spawner = self.stage.spawner;
         let escaped = self.sandbox.as_ref().map_or(0, |it| it.evict(spawner));
         if escaped > 0 {
-            self.killed = true;
-            complaints.push(format!(
+            self.deaths.add(None, &self.place());
+            let what = format!(
                 "{escaped} process(es) outside of the step servers' groups were left behind"
-            ));
+            );
+            faults.push(Fault::new(Outcome::Failed, what));
         }
-        complaints
+        faults
+    }
+
+    /// Where they leave things.
+    fn place(&self) -> Place {
+        match &self.sandbox {
+            Some(sandbox) => Place::sandbox(&sandbox.root()),
+            None => Place::shared(self.run),
+        }
     }
 
     fn sweep(&self) -> Leftovers {
@@ -287,10 +319,7 @@ impl<'a> Cast<'a> {
         let globs = roles.flat_map(|role| self.platform(role).leaves_of(role));
         let known =
             leftover::known(globs).expect("globs are checked when the configuration is read");
-        match &self.sandbox {
-            Some(sandbox) => leftover::look_around(&sandbox.root(), &known, self.killed),
-            None => leftover::sweep(self.run, &known, self.killed),
-        }
+        self.place().sweep(&known, &self.deaths)
     }
 
     /// Finds what they have left, and lets go of the sandbox.
@@ -310,14 +339,6 @@ impl<'a> Cast<'a> {
     /// Those that have ended.
     pub fn ended(&mut self) -> impl Iterator<Item = &mut StepServer> {
         self.ended.iter_mut()
-    }
-}
-
-/// The first complaint is what went wrong.
-fn all_well(complaints: Vec<String>) -> Result<(), Fault> {
-    match complaints.into_iter().next() {
-        Some(complaint) => Err(Fault::new(Outcome::Failed, complaint)),
-        None => Ok(()),
     }
 }
 

@@ -230,7 +230,7 @@ pub struct Run {
     #[command(flatten)]
     pub selection: Selection,
     /// Run those executions again that were not green in a run: its folder, log or name, or the
-    /// latest one. Nothing else can be asked for then.
+    /// latest one. Nothing else can be asked for then. Where there are none, reports are of that run.
     #[arg(
         long,
         value_name = "RUN",
@@ -247,35 +247,6 @@ pub struct Run {
     /// What is made of it.
     #[command(flatten)]
     pub reports: Reports,
-}
-
-impl Run {
-    /// The options without which a failure might not come again, each with a space before it.
-    pub fn options_again(&self, selection: &Selection) -> String {
-        let mut options = String::new();
-        if selection.same_process {
-            options.push_str(" --same-process");
-        }
-        if let Some(folder) = &selection.features {
-            options.push_str(&format!(" --features {}", folder.display()));
-        }
-        if let Some(time) = self.manner.long_running {
-            options.push_str(&format!(" --long-running {}", time.as_secs_f64()));
-        }
-        if let Some(factor) = self.manner.benchmark_scale {
-            options.push_str(&format!(" --benchmark-scale {factor}"));
-        }
-        if self.manner.no_sandbox {
-            options.push_str(" --no-sandbox");
-        }
-        if self.manner.until_failure {
-            options.push_str(" --until-failure");
-        }
-        if let Some(repeat) = self.manner.repeat.filter(|repeat| *repeat > 1) {
-            options.push_str(&format!(" --repeat {repeat}"));
-        }
-        options
-    }
 }
 
 /// Which runs are merged, and what is made of them.
@@ -365,6 +336,33 @@ impl Manner {
         }
     }
 
+    /// The options without which a failure might not come again, each with a space before it.
+    pub fn options_again(&self, selection: &Selection) -> String {
+        let mut options = String::new();
+        if selection.same_process {
+            options.push_str(" --same-process");
+        }
+        if let Some(folder) = &selection.features {
+            options.push_str(&format!(" --features {}", folder.display()));
+        }
+        if let Some(time) = self.long_running {
+            options.push_str(&format!(" --long-running {}", time.as_secs_f64()));
+        }
+        if let Some(factor) = self.benchmark_scale {
+            options.push_str(&format!(" --benchmark-scale {factor}"));
+        }
+        if self.no_sandbox {
+            options.push_str(" --no-sandbox");
+        }
+        if self.until_failure {
+            options.push_str(" --until-failure");
+        }
+        if let Some(repeat) = self.repeat.filter(|repeat| *repeat > 1) {
+            options.push_str(&format!(" --repeat {repeat}"));
+        }
+        options
+    }
+
     /// Whether an execution may run more than once, attempts aside.
     pub fn runs_repeatedly(&self) -> bool {
         self.until_failure || self.repeat_at_once() > 1
@@ -438,7 +436,8 @@ pub struct Selection {
     /// Only scenarios whose name contains a match of this regular expression.
     #[arg(long, value_name = "REGEX")]
     pub name: Option<String>,
-    /// The folder of the feature files, instead of the configured one.
+    /// The folder of the feature files, instead of the configured one; what is known to fail stands in
+    /// a known-failures.toml in there then.
     #[arg(long, value_name = "DIR")]
     pub features: Option<PathBuf>,
     /// Let one step server play all roles of a scenario, instead of one server for each.

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::combination::ALL;
+use super::known;
 use super::limits::Limits;
 use super::nearest::did_you_mean;
 use super::platform::{Platform, RawPlatform, expand};
@@ -166,7 +167,7 @@ const TOP_KEYS: [&str; 9] = [
 const LIMIT_KEYS: [&str; 6] = ["start", "step", "execution", "shutdown", "setup", "run"];
 const SANDBOX_KEYS: [&str; 1] = ["shm-size"];
 const SCALE_KEYS: [&str; 2] = ["long-running-seconds", "benchmark"];
-const PLATFORM_KEYS: [&str; 9] = [
+const PLATFORM_KEYS: [&str; 10] = [
     "command",
     "url",
     "faulty",
@@ -176,6 +177,7 @@ const PLATFORM_KEYS: [&str; 9] = [
     "leaves-as",
     "setup",
     "optional",
+    "language",
 ];
 const SETUP_KEYS: [&str; 3] = ["command", "inputs", "product"];
 
@@ -220,7 +222,7 @@ fn parse(
     };
     Ok(Config {
         features: path(raw.features, "features")?,
-        known_failures: path(raw.known_failures, "known-failures.toml")?,
+        known_failures: path(raw.known_failures, known::FILE_NAME)?,
         output: path(raw.output, "target/harmony")?,
         limits: Limits {
             start: limit("start", 20.0)?,

@@ -288,9 +288,10 @@ async fn speak(
         some => Err(format!("it also sent {}", some.join(", "))),
     };
     findings.add(Promise::OnlyAnswers, found);
-    let found = match farewell.complaints.is_empty() && farewell.in_order {
+    let faults: Vec<_> = farewell.faults.into_iter().map(|it| it.message).collect();
+    let found = match faults.is_empty() {
         true => Ok("ends in order".to_owned()),
-        false => Err(farewell.complaints.join("; ")),
+        false => Err(faults.join("; ")),
     };
     findings.add(Promise::Shutdown, found);
 }

@@ -14,6 +14,7 @@ use super::halt::{CutShort, Halt};
 use super::limits::ScenarioLimits;
 use super::outcome::{Evidence, Outcome};
 use super::plan::Execution;
+use super::preflight::{self, Definition};
 use super::process::{StepServer, Trouble};
 use super::route::{Deed, Destination, ProcessName, RoutedStep, Start};
 use super::spawn::Spawner;
@@ -44,8 +45,8 @@ pub struct Task<'a> {
     pub executions: usize,
     /// What it is.
     pub execution: &'a Execution,
-    /// For each step, whether the preflight found a definition that certainly fits.
-    pub sure: &'a [bool],
+    /// For each step, what the preflight knows of its definition.
+    pub definitions: &'a [Definition],
     /// Where its logs go.
     pub folder: &'a Path,
     /// Whether it has a sandbox.
@@ -111,8 +112,8 @@ struct Sending<'a> {
     /// Its index.
     index: usize,
     step: &'a RoutedStep,
-    /// Whether the preflight found a definition that certainly fits.
-    sure: bool,
+    /// What the preflight knows of its definition.
+    definition: Definition,
 }
 
 impl Sending<'_> {
@@ -148,7 +149,13 @@ impl Running<'_> {
                 to: step.to.to_string(),
             });
             let began = Instant::now();
-            let played = self.step(index, step, task.sure[index]).await;
+            let sending = Sending {
+                index,
+                step,
+                definition: task.definitions[index],
+            };
+            let played = self.step(&sending).await;
+            self.cast.notice_the_dead();
             self.emit(Event::StepFinished {
                 execution: self.number,
                 step: index,
@@ -171,7 +178,8 @@ impl Running<'_> {
     }
 
     /// Runs one step; the death of a process that it does not go to ends it.
-    async fn step(&mut self, index: usize, step: &RoutedStep, sure: bool) -> Result<(), Fault> {
+    async fn step(&mut self, sending: &Sending<'_>) -> Result<(), Fault> {
+        let step = sending.step;
         match &step.start {
             Some(Start::Replace(name)) => self.cast.replace(name).await?,
             Some(Start::Another(name)) => self.cast.start(std::slice::from_ref(name)).await?,
@@ -183,10 +191,9 @@ impl Running<'_> {
             Destination::All => self.cast.names(),
             Destination::Runner(deed) => return self.deed(deed).await,
         };
-        let sending = Sending { index, step, sure };
         let changes = tokio::select! {
             biased;
-            changes = self.send(&sending, &targets) => changes?,
+            changes = self.send(sending, &targets) => changes?,
             died = self.cast.death_beside(&targets) => return Err(crashed(&died)),
         };
         context::merge(&mut self.context, changes);
@@ -264,7 +271,13 @@ impl Running<'_> {
         server.keep(&result.logs).await;
         self.tell_records(sending.index, server, &result);
         if !result.success {
-            return Err(Fault::of_result(result, sending.sure));
+            let mut fault = Fault::of_result(result, sending.definition);
+            if fault.outcome == Outcome::Undefined {
+                let platforms = &self.stage.config.platforms;
+                let snippets = preflight::snippets(&step.step, &[&server.platform], platforms);
+                fault.message = [&[fault.message], snippets.as_slice()].concat().join("\n");
+            }
+            return Err(fault);
         }
         if step.awaits_death {
             let rest = limit.saturating_sub(began.elapsed());
@@ -314,7 +327,7 @@ impl Running<'_> {
                 .map(|index| self.failed_step(index)),
             ..Ended::default()
         };
-        let complaints = self.cast.end_all().await;
+        let faults = self.cast.end_all().await;
         for server in self.cast.ended() {
             let who = server.who();
             let odd = |what: String| format!("{who} sent {what}");
@@ -324,10 +337,10 @@ impl Running<'_> {
             ended.tails.push((server.who(), server.tail().await));
         }
         ended.evidence.fault = fault;
-        for complaint in complaints {
+        for later in faults {
             match &ended.evidence.fault {
-                Some(fault) if fault.is_failure() => ended.warnings.push(complaint),
-                _ => ended.evidence.fault = Some(Fault::new(Outcome::Failed, complaint)),
+                Some(fault) if fault.is_failure() => ended.warnings.push(later.message),
+                _ => ended.evidence.fault = Some(later),
             }
         }
         self.cast.transcript().close();

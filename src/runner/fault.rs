@@ -1,6 +1,7 @@
 //! What went wrong in an execution, or kept it from running.
 
 use super::outcome::Outcome;
+use super::preflight::Definition;
 use super::process::Trouble;
 use super::transcript::shortened;
 use crate::rpc::client::CallError;
@@ -39,9 +40,9 @@ impl Fault {
         self
     }
 
-    /// The fault of a step whose server says that it failed. `sure` says that the server told a
-    /// definition that fits the step; where it did not, it may say now that there is none.
-    pub fn of_result(result: StepResult, sure: bool) -> Fault {
+    /// The fault of a step whose server says that it failed. What was known of the step's
+    /// `definition` decides what it is worth that there should be none.
+    pub fn of_result(result: StepResult, definition: Definition) -> Fault {
         let error = result.error.filter(|error| !error.trim().is_empty());
         let error = error.unwrap_or_else(|| "it failed without saying why".to_owned());
         if let Some(reason) = error.strip_prefix(message::SKIPPED) {
@@ -50,11 +51,14 @@ impl Fault {
         let outcome = if error.starts_with(message::STEP_TIMEOUT) {
             Outcome::TimedOut
         } else if error.starts_with(message::NO_MATCHING_STEP) {
-            if sure {
-                let message = format!("{error}; its `discover` told of a definition that fits");
-                return Fault::new(Outcome::Failed, message);
+            match definition {
+                Definition::Certain => {
+                    let message = format!("{error}; its `discover` told of a definition that fits");
+                    return Fault::new(Outcome::Failed, message);
+                }
+                Definition::Possible => Outcome::Unsupported,
+                Definition::Doubtful => Outcome::Undefined,
             }
-            Outcome::Unsupported
         } else {
             Outcome::Failed
         };
@@ -83,24 +87,26 @@ mod tests {
 
     #[test]
     fn the_error_of_a_step_decides_its_kind() {
-        let outcome = |error: Option<&str>, sure| {
+        use Definition::{Certain, Doubtful, Possible};
+        let outcome = |error: Option<&str>, definition| {
             let result = StepResult {
                 error: error.map(str::to_owned),
                 ..StepResult::default()
             };
-            Fault::of_result(result, sure).outcome
+            Fault::of_result(result, definition).outcome
         };
-        assert_eq!(outcome(Some("expected 1, got 2"), true), Outcome::Failed);
-        assert_eq!(outcome(None, true), Outcome::Failed);
+        assert_eq!(outcome(Some("expected 1, got 2"), Certain), Outcome::Failed);
+        assert_eq!(outcome(None, Certain), Outcome::Failed);
         let timeout = "Step execution timeout after 30 s";
-        assert_eq!(outcome(Some(timeout), true), Outcome::TimedOut);
+        assert_eq!(outcome(Some(timeout), Certain), Outcome::TimedOut);
         let unknown = "No matching step definition found for: When x";
-        assert_eq!(outcome(Some(unknown), false), Outcome::Unsupported);
-        assert_eq!(outcome(Some(unknown), true), Outcome::Failed);
+        assert_eq!(outcome(Some(unknown), Possible), Outcome::Unsupported);
+        assert_eq!(outcome(Some(unknown), Doubtful), Outcome::Undefined);
+        assert_eq!(outcome(Some(unknown), Certain), Outcome::Failed);
         let skipped = "Skipped: only root can do that";
-        assert_eq!(outcome(Some(skipped), true), Outcome::Skipped);
+        assert_eq!(outcome(Some(skipped), Certain), Outcome::Skipped);
         let late = "it said Skipped: none";
-        assert_eq!(outcome(Some(late), true), Outcome::Failed);
+        assert_eq!(outcome(Some(late), Certain), Outcome::Failed);
     }
 
     #[test]

@@ -48,14 +48,23 @@ impl IdPattern {
         let (first, last) = span.split_once('-').unwrap_or((span, span));
         let (low, any_first) = bound(first, 0).ok_or_else(bad)?;
         let (high, any_last) = bound(last, u32::MAX).ok_or_else(bad)?;
-        if low.0 > high.0 || (!any_first && low > high) {
+        if any_first != any_last {
+            return Err(format!(
+                "the range `{text}` has one end in any feature; an example: *.1-*.3"
+            ));
+        }
+        let is_empty = match any_first {
+            true => low.1 > high.1,
+            false => low > high,
+        };
+        if is_empty {
             return Err(format!("the range `{text}` is empty"));
         }
         Ok(IdPattern {
             text: text.to_owned(),
             first: low,
             last: high,
-            any_feature: any_first || any_last,
+            any_feature: any_first,
             row,
         })
     }
@@ -193,6 +202,8 @@ mod tests {
         assert_eq!(selected(&["13.*"], None, None).len(), 10);
         assert_eq!(selected(&["13"], None, None).len(), 10);
         assert_eq!(selected(&["*.1"], None, None), ["1.1", "2.1", "13.1"]);
+        let both = ["1.2", "1.3", "2.2", "2.3", "13.2", "13.3"];
+        assert_eq!(selected(&["*.2-*.3"], None, None), both);
         assert_eq!(selected(&["1.1,1.3"], None, None), ["1.1", "1.3"]);
         assert_eq!(selected(&["1.1-1.3"], None, None), ["1.1", "1.2", "1.3"]);
         assert_eq!(
@@ -230,6 +241,11 @@ mod tests {
         };
         assert!(error("13.x", None, None).contains("`13.x` is no scenario id"));
         assert!(error("1.4-1.1", None, None).contains("empty"));
+        assert!(error("*.4-*.1", None, None).contains("empty"));
+        for half in ["*.1-3", "*.1-1.3", "1.1-*.3"] {
+            let error = error(half, None, None);
+            assert!(error.contains("one end in any feature"), "{half}: {error}");
+        }
         assert!(error("rsut", None, None).contains("did you mean `rust`"));
         assert!(error("rust", Some("@a and"), None).contains("--tags `@a and`"));
         assert!(error("rust", None, Some("(")).contains("--name `(`"));

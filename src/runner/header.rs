@@ -59,6 +59,16 @@ pub struct Header {
     /// The folder of the feature files where it is not the configured one, like the paths of
     /// scenarios.
     pub features: Option<PathBuf>,
+    /// For how many seconds scenarios were to run that are made to run for hours, where the command
+    /// line said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_running: Option<f64>,
+    /// By how much benchmarks were to be multiplied, where the command line said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benchmark_scale: Option<f64>,
+    /// Whether there were to be no sandboxes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_sandbox: bool,
     /// The scenarios that are run.
     pub scenarios: Vec<PlannedScenario>,
     /// The feature files of these scenarios.
@@ -208,6 +218,9 @@ impl Header {
             merged: Vec::new(),
             same_process: false,
             features: None,
+            long_running: None,
+            benchmark_scale: None,
+            no_sandbox: false,
             scenarios,
             sources,
             executions: turns

@@ -9,6 +9,9 @@ use super::combination::Combination;
 use super::filter::IdPattern;
 use super::plan::Execution;
 
+/// The name of the file.
+pub const FILE_NAME: &str = "known-failures.toml";
+
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

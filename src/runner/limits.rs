@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::scale::Scale;
 use super::scenario::Scenario;
+use crate::rpc::client::NEVER;
 
 /// The limit that step servers set a step themselves, where nobody tells them another.
 const SERVERS_OWN: Duration = Duration::from_secs(30);
@@ -13,6 +14,11 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Longer than anybody waits; not every step server can count much further.
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
+
+const _: () = assert!(
+    LONGEST.as_secs() + GRACE.as_secs() < NEVER.as_secs(),
+    "the limit of a step is told as what it is"
+);
 
 /// The tag of scenarios whose time is a matter of configuration.
 const LONG_RUNNING: &str = "long-running";
@@ -64,7 +70,7 @@ impl Limits {
                 execution,
             };
         };
-        let step = longest.saturating_add(GRACE);
+        let step = longest.saturating_add(GRACE).max(self.step);
         let steps = u32::try_from(scenario.steps.len()).unwrap_or(u32::MAX);
         // None of its steps has to be short.
         let execution = step.saturating_mul(steps).max(self.execution);
@@ -83,11 +89,16 @@ mod tests {
     use std::path::Path;
 
     fn seconds(tags: &str) -> (Option<u64>, u64, u64) {
+        seconds_beside(35, tags)
+    }
+
+    /// The limits of a scenario with these tags, where steps have `step` seconds otherwise.
+    fn seconds_beside(step: u64, tags: &str) -> (Option<u64>, u64, u64) {
         let text = format!("Feature: F\n{tags}\nScenario: S\nGiven x\nWhen y\nThen z\n");
         let scenario = feature::parse(Path::new("1.feature"), &text).unwrap();
         let limits = Limits {
             start: Duration::from_secs(1),
-            step: Duration::from_secs(35),
+            step: Duration::from_secs(step),
             execution: Duration::from_secs(300),
             shutdown: Duration::from_secs(1),
             setup: Duration::from_secs(1),
@@ -110,6 +121,8 @@ mod tests {
         assert_eq!(seconds("@long-running"), (Some(1030), 1035, 3105));
         let both = "@long-running @step-timeout(60)";
         assert_eq!(seconds(both), (Some(1060), 1065, 3195));
+        let narrower = seconds_beside(120, "@step-timeout(60)");
+        assert_eq!(narrower, (Some(60), 120, 360));
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub mod cli;
 pub mod combination;
 pub mod config;
 pub mod context;
+pub mod deaths;
 pub mod doctor;
 pub mod event;
 pub mod event_log;

@@ -285,7 +285,7 @@ fn list_faults(faulty: &[String], platform: &Platform) -> Result<Vec<String>, St
     Ok(names.lines().map(str::to_owned).collect())
 }
 
-/// The configuration in which all platforms that can commit `fault`.
+/// The configuration in which every platform that has faults commits `fault`.
 fn with_fault(config: &Config, fault: &str) -> Config {
     let mut config = config.clone();
     for platform in &mut config.platforms {

@@ -1,9 +1,10 @@
 //! The commands that are about runs that were.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::baseline::{Baseline, Comparison, Results};
-use super::cli::{Cli, Comparing, Merge, Reports, Selection};
+use super::cli::{Cli, Comparing, Manner, Merge, Reports, Selection};
 use super::config::Config;
 use super::exit::{Exit, Refusal};
 use super::invocation::{command_line, read_config, verbosity};
@@ -126,8 +127,13 @@ fn folder_name(folder: &Path) -> Result<String, String> {
 pub struct Before {
     /// The name of the run.
     pub run: String,
+    /// Its log.
+    pub log: PathBuf,
     /// Everything there was, in the same manner.
     selection: Selection,
+    long_running: Option<Duration>,
+    benchmark_scale: Option<f64>,
+    no_sandbox: bool,
     wanted: Wanted,
     shortcoming: Option<String>,
 }
@@ -145,30 +151,51 @@ impl Before {
         let shortcoming = record.shortcoming();
         let header = record.header;
         let features = header.features.map(|folder| config.root.join(folder));
+        let long_running = header.long_running.map(Duration::try_from_secs_f64);
         Ok(Before {
             run: header.run,
+            log,
             selection: Selection {
                 features,
                 same_process: header.same_process,
                 ..Selection::default()
             },
+            long_running: long_running.transpose().map_err(|it| it.to_string())?,
+            benchmark_scale: header.benchmark_scale,
+            no_sandbox: header.no_sandbox,
             wanted,
             shortcoming,
         })
     }
 
-    /// What there is to do again, with what the user should know about it; nothing where everything
-    /// was green.
+    /// Whether there is nothing to run again.
+    pub fn was_green(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    /// Everything that there was, in the same manner.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// What is asked for now; where that leaves it open, as it was then.
+    pub fn manner(&self, asked: &Manner) -> Manner {
+        Manner {
+            long_running: asked.long_running.or(self.long_running),
+            benchmark_scale: asked.benchmark_scale.or(self.benchmark_scale),
+            no_sandbox: asked.no_sandbox || self.no_sandbox,
+            ..asked.clone()
+        }
+    }
+
+    /// Leaves of `work`, which is everything there is, what was not green. Yields what the user should
+    /// know about it.
     ///
     /// # Errors
     ///
-    /// What is wrong with the files, or is not there any more.
-    pub fn workload(&self, config: Config) -> Result<Option<(Workload, Vec<String>)>, Refusal> {
-        if self.wanted.is_empty() {
-            return Ok(None);
-        }
-        let mut work = Workload::new(config, &self.selection)?;
-        let lost = rerun::narrow(&mut work, &self.wanted)?;
+    /// What is not there any more.
+    pub fn narrow(&self, work: &mut Workload) -> Result<Vec<String>, Refusal> {
+        let lost = rerun::narrow(work, &self.wanted)?;
         let lost = lost
             .iter()
             .map(|it| format!("{it} was not green, and is not there any more"));
@@ -179,11 +206,6 @@ impl Before {
                 "what is run again is all that is known of {run}: {shortcoming}"
             ));
         }
-        Ok(Some((work, warnings)))
-    }
-
-    /// How it was run, as options with a space before each.
-    pub fn selection(&self) -> &Selection {
-        &self.selection
+        Ok(warnings)
     }
 }

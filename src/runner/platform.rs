@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use jsonrpsee::client_transport::ws::Url;
 use serde::Deserialize;
 
+use super::snippet::Language;
+
 /// A language or implementation with a step server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Platform {
@@ -28,6 +30,8 @@ pub struct Platform {
     pub setup: Option<Setup>,
     /// Whether a run may do without it.
     pub optional: bool,
+    /// What its step definitions are written in, where that is known.
+    pub language: Option<Language>,
 }
 
 /// How a step server is reached.
@@ -106,6 +110,7 @@ pub struct RawPlatform {
     setup: Option<RawSetup>,
     #[serde(default)]
     optional: bool,
+    language: Option<Language>,
 }
 
 /// A set-up as the file has it.
@@ -166,6 +171,7 @@ impl RawPlatform {
             leaves_as: self.leaves_as,
             setup,
             optional: self.optional,
+            language: self.language.or_else(|| Language::of(name)),
         })
     }
 }
@@ -343,6 +349,30 @@ mod tests {
         let missing = platform.missing();
         assert_eq!(missing.as_deref(), Some("the variable NONE is not set"));
         assert_eq!(platform.url(), None);
+    }
+
+    #[test]
+    fn a_language_is_named_or_is_the_name() {
+        let language = |name: &str, text: &str| {
+            let raw: RawPlatform = toml::from_str(text)?;
+            let platform = raw.resolve(name, Path::new("/root"), &variable);
+            Ok::<_, toml::de::Error>(platform.unwrap().language)
+        };
+        let text = "command = [\"x\"]";
+        assert_eq!(language("cpp", text), Ok(Some(Language::Cpp)));
+        assert_eq!(language("mine", text), Ok(None));
+        for (word, named) in [
+            ("rust", Language::Rust),
+            ("python", Language::Python),
+            ("cpp", Language::Cpp),
+            ("csharp", Language::CSharp),
+        ] {
+            let text = format!("{text}\nlanguage = \"{word}\"");
+            assert_eq!(language("mine", &text), Ok(Some(named)));
+        }
+        let text = format!("{text}\nlanguage = \"ruby\"");
+        let error = language("mine", &text).unwrap_err().to_string();
+        assert!(error.contains("expected one of `rust`"), "{error}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::platform::Platform;
 use super::process::{Farewell, Launch, StepServer, Trouble};
 use super::route::{Destination, RoutedStep};
 use super::same_process;
+use super::scenario::Step;
 use super::setup;
 use super::snippet::snippet;
 use crate::rpc::message::{DiscoverResult, method};
@@ -131,13 +132,26 @@ async fn ask_into(
             leaving.push(last);
             let (name, count) = (&platform.name, catalogue.len());
             stage.events.note(format!("{name} defines {count} steps"));
-            for pattern in &catalogue.unreadable {
-                let what = format!("{name}: cannot tell what this pattern fits: {pattern}");
-                stage.events.note(what);
-            }
+            warn_of_unreadable(name, &catalogue.unreadable, stage.events);
             catalogue
         });
         catalogues.insert(platform.name.clone(), catalogue);
+    }
+}
+
+/// A step that none of the other patterns fits may be defined by one of these, or by none.
+fn warn_of_unreadable(platform: &str, patterns: &[String], events: &Events) {
+    let Some(first) = patterns.first() else {
+        return;
+    };
+    let count = patterns.len();
+    events.warn(format!(
+        "{platform}: cannot tell what steps {count} of its patterns fit; the first is {first}"
+    ));
+    for pattern in patterns {
+        events.note(format!(
+            "{platform}: cannot tell what this pattern fits: {pattern}"
+        ));
     }
 }
 
@@ -146,8 +160,8 @@ pub async fn leave(leaving: Vec<Leaving>, events: &Events) {
     for farewell in join_all(leaving).await {
         match farewell {
             Ok(farewell) => {
-                for complaint in farewell.complaints {
-                    events.note(complaint);
+                for fault in farewell.faults {
+                    events.note(fault.message);
                 }
             }
             Err(error) => events.warn(error.to_string()),
@@ -168,10 +182,21 @@ fn with_tail(trouble: &Trouble, tail: &[String]) -> String {
 /// What the preflight says about one execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
-    /// It can run. For each step, whether its definition is certain: fits under its own keyword.
-    Run(Vec<bool>),
+    /// It can run. For each step, what is known of its definition.
+    Run(Vec<Definition>),
     /// It cannot.
     Not(Fault),
+}
+
+/// What is known of the definition of a step, before it is sent to those that play it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Definition {
+    /// Each of them has told one under the step's own keyword.
+    Certain,
+    /// They may have one, and some platform has told one.
+    Possible,
+    /// They may have one, because not all that they told can be understood; nobody has told one.
+    Doubtful,
 }
 
 /// Why a scenario is not run at all, from its tags, and from its steps where one process plays all
@@ -192,8 +217,9 @@ fn has_unknown_step(execution: &Execution, catalogues: &Catalogues) -> bool {
         && steps.iter().any(|step| is_undefined(step, catalogues))
 }
 
+/// Whether no platform has told a definition of a step. What cannot be understood is none.
 fn is_undefined(step: &RoutedStep, catalogues: &Catalogues) -> bool {
-    let defines = |catalogue: &Catalogue| catalogue.fit(&step.step) != Fit::None;
+    let defines = |catalogue: &Catalogue| catalogue.fit(&step.step) > Fit::CannotTell;
     !matches!(step.to, Destination::Runner(_)) && !catalogues.values().flatten().any(defines)
 }
 
@@ -211,36 +237,58 @@ pub fn judge(execution: &Execution, catalogues: &Catalogues, platforms: &[Platfo
     if let Some(why) = outside::obstacle(execution, platforms) {
         return Judgement::Not(Fault::new(Outcome::Unsupported, why));
     }
-    let steps = &execution.scenario.steps;
-    let undefined: Vec<_> = steps
-        .iter()
-        .filter(|s| is_undefined(s, catalogues))
-        .collect();
+    let mut undefined = Vec::new();
+    let mut lacking = None;
+    let mut definitions = Vec::new();
+    for step in &execution.scenario.steps {
+        let targets = platforms_of(step, execution);
+        let fit = |platform: &str| match catalogues.get(platform) {
+            Some(Ok(catalogue)) => catalogue.fit(&step.step),
+            _ => Fit::CannotTell,
+        };
+        let is_undefined = is_undefined(step, catalogues);
+        match targets.iter().find(|platform| fit(platform) == Fit::None) {
+            Some(_) if is_undefined => undefined.push((&step.step, targets.clone())),
+            Some(platform) if lacking.is_none() => {
+                lacking = Some(format!("{platform} does not define: {}", step.step));
+            }
+            _ => {}
+        }
+        definitions.push(match targets.into_iter().map(fit).min() {
+            None | Some(Fit::Own) => Definition::Certain,
+            _ if is_undefined => Definition::Doubtful,
+            _ => Definition::Possible,
+        });
+    }
     if !undefined.is_empty() {
         let lines = undefined
             .iter()
-            .map(|s| format!("no platform defines: {}", s.step));
-        let snippets = undefined.iter().map(|s| snippet(&s.step));
+            .map(|(step, _)| format!("no platform defines: {step}"));
+        let snippets = undefined
+            .iter()
+            .flat_map(|(step, targets)| snippets(step, targets, platforms));
         let message: Vec<String> = lines.chain(snippets).collect();
         return Judgement::Not(Fault::new(Outcome::Undefined, message.join("\n")));
     }
-    let mut sure = Vec::new();
-    for step in steps {
-        let mut certain = true;
-        for platform in platforms_of(step, execution) {
-            let fit = match catalogues.get(platform) {
-                Some(Ok(catalogue)) => catalogue.fit(&step.step),
-                _ => Fit::CannotTell,
-            };
-            if fit == Fit::None {
-                let message = format!("{platform} does not define: {}", step.step);
-                return Judgement::Not(Fault::new(Outcome::Unsupported, message));
-            }
-            certain &= fit == Fit::Own;
-        }
-        sure.push(certain);
+    match lacking {
+        Some(why) => Judgement::Not(Fault::new(Outcome::Unsupported, why)),
+        None => Judgement::Run(definitions),
     }
-    Judgement::Run(sure)
+}
+
+/// Definitions of a step to begin with, in the languages of the platforms that it is sent to.
+pub fn snippets(step: &Step, targets: &[&str], platforms: &[Platform]) -> Vec<String> {
+    let language_of = |target: &&str| {
+        let mut platforms = platforms.iter();
+        platforms
+            .find(|platform| platform.name == *target)?
+            .language
+    };
+    let languages: BTreeSet<_> = targets.iter().map(language_of).collect();
+    let snippets = languages
+        .into_iter()
+        .map(|language| snippet(step, language));
+    snippets.collect()
 }
 
 /// The platforms that a step is sent to.
@@ -259,6 +307,7 @@ mod tests {
     use super::*;
     use crate::rpc::message::StepPattern;
     use crate::runner::{feature, route};
+    use Definition::{Certain, Doubtful, Possible};
     use std::path::Path;
     use std::sync::Arc;
 
@@ -307,7 +356,7 @@ mod tests {
         let judged = judge(&execution("", ["left", "right"]), &catalogues, &[]);
         assert_eq!(
             judged,
-            Judgement::Run(vec![true, true, false, true]),
+            Judgement::Run(vec![Certain, Certain, Possible, Certain]),
             "y is defined as a When"
         );
         let (kind, message) = outcome(&execution("", ["right", "left"]), &catalogues);
@@ -330,11 +379,64 @@ mod tests {
             message.starts_with("no platform defines: Then the 'b' process y"),
             "{message}"
         );
-        assert!(message.contains("#[then("), "{message}");
+        assert!(
+            message.contains(r#"{"type":"then","pattern":"#),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_understood_defines_nothing_for_others() {
+        let known = [("given", "ready"), ("when", "the 'a' process x")];
         let open = [known.as_slice(), &[("then", "(?=z)")]].concat();
-        let catalogues = Catalogues::from([("left".into(), catalogue(&open))]);
-        let judged = judge(&execution("", ["left", "left"]), &catalogues, &[]);
-        assert_eq!(judged, Judgement::Run(vec![true, true, false, true]));
+        let y = ("given", "the 'b' process y");
+        let mut catalogues = Catalogues::from([
+            ("open".into(), catalogue(&open)),
+            ("left".into(), catalogue(&known)),
+        ]);
+        let judged = |combination, catalogues: &Catalogues| {
+            judge(&execution("", combination), catalogues, &[])
+        };
+        let run = |third| Judgement::Run(vec![Certain, Certain, third, Certain]);
+        assert_eq!(judged(["left", "open"], &catalogues), run(Doubtful));
+        let (kind, _) = outcome(&execution("", ["open", "left"]), &catalogues);
+        assert_eq!(
+            kind,
+            Outcome::Undefined,
+            "left has none, and open's is none for sure"
+        );
+        assert!(has_unknown_step(
+            &execution("", ["open", "open"]),
+            &catalogues
+        ));
+        catalogues.insert("right".into(), catalogue(&[y]));
+        assert_eq!(judged(["left", "open"], &catalogues), run(Possible));
+        let (kind, _) = outcome(&execution("", ["open", "left"]), &catalogues);
+        assert_eq!(kind, Outcome::Unsupported);
+    }
+
+    #[test]
+    fn snippets_are_in_the_languages_of_the_platforms() {
+        use crate::runner::platform::RawPlatform;
+        let platforms = ["rust", "python", "mine"].map(|name| {
+            let raw: RawPlatform = toml::from_str("command = [\"x\"]").unwrap();
+            raw.resolve(name, Path::new("/"), &|_| None).unwrap()
+        });
+        let step = &execution("", ["a", "b"]).scenario.steps[0].step;
+        let found = |targets: &[&str]| snippets(step, targets, &platforms);
+        let begin = |texts: &[String], beginnings: &[&str]| {
+            let pairs = texts.iter().zip(beginnings);
+            let all = pairs.map(|(text, beginning)| text.starts_with(beginning));
+            assert!(
+                texts.len() == beginnings.len() && all.min() == Some(true),
+                "{texts:?}"
+            );
+        };
+        begin(
+            &found(&["mine", "rust", "rust"]),
+            &["{\"type\"", "#[given("],
+        );
+        begin(&found(&["python"]), &["@given("]);
     }
 
     #[test]

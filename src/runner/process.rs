@@ -16,7 +16,9 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
+use super::fault::Fault;
 use super::limits::Limits;
+use super::outcome::Outcome;
 use super::platform::{Access, Platform};
 use super::spawn::{Ending, Exit, Namespaces, Spawner};
 use super::stderr::{Log, StandardError};
@@ -86,8 +88,8 @@ pub enum Trouble {
 pub struct Farewell {
     /// Whether it ended by itself and well.
     pub in_order: bool,
-    /// What went wrong, one sentence each.
-    pub complaints: Vec<String>,
+    /// What went wrong.
+    pub faults: Vec<Fault>,
 }
 
 /// A running step server.
@@ -261,6 +263,14 @@ impl StepServer {
         })
     }
 
+    /// Its process id, if the runner has started it.
+    pub fn pid(&self) -> Option<i32> {
+        match &self.host {
+            Host::Runner { pid, .. } => Some(*pid),
+            Host::Elsewhere { .. } => None,
+        }
+    }
+
     /// Role, platform and process, for messages.
     pub fn who(&self) -> String {
         match &self.host {
@@ -315,23 +325,14 @@ impl StepServer {
                 }
             }
         };
-        let answered = !matches!(answer, Err(CallError::NoAnswer { .. }));
-        self.busy.store(!answered, Ordering::Relaxed);
-        match answer {
-            Ok(result) => Ok(result),
-            Err(error @ CallError::Closed { .. }) => {
-                match tokio::time::timeout(AT_ONCE, self.gone()).await {
-                    Ok(died) => Err(died),
-                    Err(_) => Err(self.trouble(error)),
-                }
-            }
-            Err(error) => Err(self.trouble(error)),
+        let is_closed = matches!(answer, Err(CallError::Closed { .. }));
+        let is_lost = is_closed || matches!(answer, Err(CallError::NoAnswer { .. }));
+        self.busy.store(is_lost, Ordering::Relaxed);
+        if is_closed && let Ok(died) = tokio::time::timeout(AT_ONCE, self.gone()).await {
+            return Err(died);
         }
-    }
-
-    fn trouble(&self, error: CallError) -> Trouble {
         let who = self.who();
-        Trouble::Call { who, error }
+        answer.map_err(|error| Trouble::Call { who, error })
     }
 
     /// Waits for the end of the process, or of the connection to it, and says how it came.
@@ -373,49 +374,54 @@ impl StepServer {
     pub async fn shut_down(&mut self, limit: Duration) -> Farewell {
         let mut farewell = Farewell::default();
         let answer = self.call::<serde_json::Value>(method::CLEANUP, None::<&()>, limit);
-        if let Err(trouble) = answer.await {
-            farewell.complaints.push(trouble.to_string());
-        }
+        farewell
+            .faults
+            .extend(answer.await.map_err(Fault::from).err());
         self.take_leave(farewell, limit).await
     }
 
     /// Lets it end by itself, having cleaned up as `farewell` says; past the limits, ends it.
     pub async fn take_leave(&mut self, mut farewell: Farewell, limit: Duration) -> Farewell {
-        let answer = self.call::<serde_json::Value>(method::SHUTDOWN, None::<&()>, limit);
-        // A server that ends instead of answering has done what it was asked to.
-        if let Err(trouble) = answer.await
-            && !matches!(trouble, Trouble::Died { .. })
-        {
-            farewell.complaints.push(trouble.to_string());
+        // One that hangs in `cleanup` does not hear it.
+        if !self.is_busy() {
+            let answer = self.call::<serde_json::Value>(method::SHUTDOWN, None::<&()>, limit);
+            match answer.await {
+                // A server that ends instead of answering has done what it was asked to.
+                Ok(_) | Err(Trouble::Died { .. }) => {}
+                Err(trouble) => farewell.faults.push(trouble.into()),
+            }
+        }
+        if self.is_busy() && self.exit().is_none() {
+            self.end(limit).await;
+            return farewell;
         }
         if matches!(self.host, Host::Runner { .. }) {
             self.close();
         }
         let who = self.who();
-        match tokio::time::timeout(limit, self.exited()).await {
-            Ok(exit) => {
-                farewell.in_order = match exit.how {
-                    Ending::Disconnected => farewell.complaints.is_empty(),
-                    how => how == Ending::Code(0),
-                };
-                if !farewell.in_order && farewell.complaints.is_empty() {
-                    let how = exit.how;
-                    farewell
-                        .complaints
-                        .push(format!("{who} {how} on `shutdown`"));
-                }
-                if exit.left_behind > 0 {
-                    let count = exit.left_behind;
-                    let what = format!("{who} left {count} process(es) of its group behind");
-                    farewell.complaints.push(what);
-                }
-            }
-            Err(_) => {
-                let seconds = limit.as_secs_f64();
-                let how = self.end(limit).await.how;
-                let what = format!("{who} did not end within {seconds} s of `shutdown`; it {how}");
-                farewell.complaints.push(what);
-            }
+        let Ok(exit) = tokio::time::timeout(limit, self.exited()).await else {
+            let seconds = limit.as_secs_f64();
+            let how = self.end(limit).await.how;
+            let what = format!("{who} did not end within {seconds} s of `shutdown`; it {how}");
+            farewell.faults.push(Fault::new(Outcome::Failed, what));
+            return farewell;
+        };
+        let how = exit.how;
+        let is_told = !farewell.faults.is_empty();
+        farewell.in_order = how == Ending::Code(0) || how == Ending::Disconnected && !is_told;
+        if !farewell.in_order && !is_told {
+            let what = format!("{who} {how} on `shutdown`");
+            farewell.faults.push(match how {
+                Ending::Signal(_) => Fault::new(Outcome::Crashed, what),
+                _ => Fault::new(Outcome::Failed, what),
+            });
+        }
+        if exit.left_behind > 0 {
+            let what = format!(
+                "{who} left {} process(es) of its group behind",
+                exit.left_behind
+            );
+            farewell.faults.push(Fault::new(Outcome::Failed, what));
         }
         farewell
     }

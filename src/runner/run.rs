@@ -114,6 +114,9 @@ fn header(work: &Workload, manner: &Manner, invocation: &Invocation, turns: &[Tu
         part_of: work.part_of.clone(),
         same_process: work.same_process,
         features: work.other_features(),
+        long_running: manner.long_running.map(|time| time.as_secs_f64()),
+        benchmark_scale: manner.benchmark_scale,
+        no_sandbox: manner.no_sandbox,
         ..Header::new(invocation, &work.config, turns)
     }
 }
@@ -190,6 +193,13 @@ impl Play<'_> {
             if !goes_on || self.arena.stage.halt.why().is_some() {
                 return;
             }
+            let mut executions = self.work.executions.iter();
+            if !executions.any(|execution| self.arena.can_play(execution)) {
+                let what = "--until-failure ends here: nothing that was asked for can run, so nothing \
+                            can fail";
+                self.arena.stage.events.warn(what);
+                return;
+            }
             let rounds = Rounds {
                 repetitions: round..=round,
                 first_number,
@@ -208,6 +218,8 @@ impl Play<'_> {
 
     /// Runs an execution once, and again where it fails and may; tells what became of it.
     async fn turn(&self, turn: &Turn<'_>) -> Outcome {
+        // What is not played waits for nothing: signals and the time limit would not be heard.
+        tokio::task::yield_now().await;
         if let Some(why) = self.arena.stage.halt.why() {
             return self.not_run(turn, Outcome::NotRun, why.reason());
         }
@@ -300,6 +312,13 @@ pub(super) struct Arena<'a> {
 }
 
 impl Arena<'_> {
+    /// Whether the preflight has nothing against an execution.
+    fn can_play(&self, execution: &Execution) -> bool {
+        let platforms = &self.stage.config.platforms;
+        let judged = preflight::judge(execution, self.catalogues, platforms);
+        matches!(judged, Judgement::Run(_))
+    }
+
     /// Runs an execution, unless the preflight or the user is against it.
     pub async fn play(&self, number: usize, execution: &Execution, logs: &Path) -> Ended {
         let platforms = &self.stage.config.platforms;
@@ -308,12 +327,12 @@ impl Arena<'_> {
                 not_run(Fault::new(Outcome::Interrupted, "not run"))
             }
             Judgement::Not(fault) => not_run(fault),
-            Judgement::Run(sure) => {
+            Judgement::Run(definitions) => {
                 let task = Task {
                     number,
                     executions: self.executions,
                     execution,
-                    sure: &sure,
+                    definitions: &definitions,
                     folder: logs,
                     sandboxed: self.sandboxed && !outside::takes_part(execution, platforms),
                 };
@@ -375,8 +394,8 @@ fn report(
 }
 
 fn warn_of_stale_entries(work: &Workload, events: &Events) {
-    if work.scenarios.iter().any(|s| s.plays_all.is_some()) || work.other_features().is_some() {
-        // The list is of more combinations than there are then, or of other scenarios.
+    if work.scenarios.iter().any(|s| s.plays_all.is_some()) {
+        // The list is of more combinations than there are then.
         return;
     }
     let platforms = work.config.platforms.iter();

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::clean::clean;
-use super::cli::{Cli, Command, Reports, Run};
+use super::cli::{Cli, Command, Manner, Reports, Run};
 use super::config::Config;
 use super::doctor;
 use super::event::{Events, Reporter};
@@ -26,7 +26,7 @@ use super::machine::Looking;
 use super::mutate::mutate;
 use super::past::{self, Before};
 use super::plan::Execution;
-use super::preflight::{self, Judgement};
+use super::preflight::{self, Definition, Judgement};
 use super::record::Record;
 use super::report::Console;
 use super::report::mutants::Mutants;
@@ -96,11 +96,18 @@ fn run_command(cli: &Cli) -> Result<Exit, Refusal> {
 }
 
 fn run_scenarios(cli: &Cli, asked: &Run, config: Config) -> Result<Exit, Refusal> {
-    let manner = &asked.manner;
     let looking = Looking::into(&config.root);
-    let Some((work, mut invocation)) = prepare(cli, asked, config)? else {
-        return Ok(Exit::Green);
+    let before = asked.rerun_failed.as_ref();
+    let before = before.map(|run| Before::find(run.as_deref(), &config));
+    let before = before.transpose().map_err(Refusal::usage)?;
+    if let Some(green) = before.as_ref().filter(|before| before.was_green()) {
+        return nothing_again(green, &asked.reports);
+    }
+    let manner = &match &before {
+        Some(before) => before.manner(&asked.manner),
+        None => asked.manner.clone(),
     };
+    let (work, mut invocation) = prepare(cli, asked, manner, before.as_ref(), config)?;
     let reports = &asked.reports.and_fitting();
     reports.check().map_err(Refusal::usage)?;
     let all_runs = work.config.output.join(runs::FOLDER);
@@ -129,14 +136,32 @@ fn run_scenarios(cli: &Cli, asked: &Run, config: Config) -> Result<Exit, Refusal
     Ok(exit)
 }
 
-/// Finds out what there is to do, and how that is called; nothing where everything is green that was
-/// to be run again.
+/// Says that there is nothing to run again. Whoever waits for reports gets those of the run before.
+fn nothing_again(green: &Before, reports: &Reports) -> Result<Exit, Refusal> {
+    let run = &green.run;
+    let text = format!("nothing to run again: everything was green in {run}");
+    match reports.take_standard_output() {
+        true => warn(&text),
+        false => say(&text),
+    }
+    match reports.is_empty() {
+        true => Ok(Exit::Green),
+        false => {
+            let written = read_and_report(&green.log, reports);
+            written.map(|()| Exit::Green).map_err(Refusal::usage)
+        }
+    }
+}
+
+/// Finds out what there is to do, and how that is called.
 fn prepare(
     cli: &Cli,
     asked: &Run,
+    manner: &Manner,
+    before: Option<&Before>,
     mut config: Config,
-) -> Result<Option<(Workload, Invocation)>, Refusal> {
-    let manner = &asked.manner;
+) -> Result<(Workload, Invocation), Refusal> {
+    let selection = before.map_or(&asked.selection, Before::selection);
     let scale = &mut config.scale;
     scale.long_running = manner.long_running.unwrap_or(scale.long_running);
     scale.benchmark = manner.benchmark_scale.unwrap_or(scale.benchmark);
@@ -147,29 +172,19 @@ fn prepare(
         command: command_line(),
         again: Again {
             command: command_again(cli),
-            options: asked.options_again(&asked.selection),
+            options: manner.options_again(selection),
         },
         baseline,
         ..Invocation::default()
     };
-    let Some(run) = &asked.rerun_failed else {
-        let mut work = Workload::new(config, &asked.selection)?;
-        if let Some(shard) = manner.shard {
-            work.keep(shard, manner.repeat_at_once());
-        }
-        return Ok(Some((work, invocation)));
-    };
-    let before = Before::find(run.as_deref(), &config).map_err(Refusal::usage)?;
-    let Some((work, warnings)) = before.workload(config)? else {
-        let run = before.run;
-        say(&format!(
-            "nothing to run again: everything was green in {run}"
-        ));
-        return Ok(None);
-    };
-    invocation.again.options = asked.options_again(before.selection());
-    (invocation.rerun_of, invocation.warnings) = (Some(before.run), warnings);
-    Ok(Some((work, invocation)))
+    let mut work = Workload::new(config, selection)?;
+    if let Some(before) = before {
+        invocation.warnings = before.narrow(&mut work)?;
+        invocation.rerun_of = Some(before.run.clone());
+    } else if let Some(shard) = manner.shard {
+        work.keep(shard, manner.repeat_at_once());
+    }
+    Ok((work, invocation))
 }
 
 /// Makes the reports of a run that has ended.
@@ -287,9 +302,10 @@ async fn check(work: &Workload, stage: &Stage<'_>) -> Exit {
     let mut outcomes = Vec::new();
     for execution in &work.executions {
         match preflight::judge(execution, &catalogues, &work.config.platforms) {
-            Judgement::Run(sure) => {
-                let unsure = sure.iter().filter(|sure| !**sure).count();
-                let note = match unsure {
+            Judgement::Run(definitions) => {
+                let mut unsure = definitions;
+                unsure.retain(|definition| *definition != Definition::Certain);
+                let note = match unsure.len() {
                     0 => String::new(),
                     count => {
                         format!(" ({count} step(s) defined under another keyword, or unclear)")

@@ -1,21 +1,24 @@
 //! Set-up commands of platforms, run when their inputs changed.
 //!
 //! A stamp file holds the command and the names, sizes and modification times of the inputs as
-//! they were when the command last succeeded. Two runs at once take turns through a file lock.
+//! they were when the command last succeeded. Two runs at once take turns through a file lock, which
+//! is held as long as the command runs: also where nobody waits for it any more.
 
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use globset::Glob;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::Signal;
 
 use super::config::Config;
 use super::event::{Event, Events};
 use super::platform::{Platform, Setup};
-use super::spawn::{Ending, Spawner};
+use super::spawn::{Child, Ending, Spawner};
 
 /// How many lines of a failed command's output are shown.
 const SHOWN: usize = 40;
@@ -44,12 +47,8 @@ pub async fn ensure(
     }
     let at = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     fs::create_dir_all(&folder).map_err(|error| at(&folder, error))?;
-    let _lock = lock(
-        &folder.join(format!("{}.lock", platform.name)),
-        platform,
-        events,
-    )
-    .await?;
+    let path = folder.join(format!("{}.lock", platform.name));
+    let lock = Arc::new(lock(&path, platform, events).await?);
     let wanted = fingerprint(setup, &config.root)?;
     if is_fresh(setup, &config.root, &stamp)? {
         return Ok(());
@@ -60,7 +59,7 @@ pub async fn ensure(
     });
     let began = Instant::now();
     let log = folder.join(format!("{name}.log"));
-    let result = run(setup, &log, config, spawner).await;
+    let result = run(setup, &log, &lock, config, spawner).await;
     let output = fs::read(&log).unwrap_or_default();
     let output = String::from_utf8_lossy(&output).into_owned();
     result.map_err(|why| {
@@ -88,7 +87,13 @@ pub fn is_ready(platform: &Platform, config: &Config) -> bool {
     platform.needed_setup().is_none_or(fresh)
 }
 
-async fn run(setup: &Setup, log: &Path, config: &Config, spawner: &Spawner) -> Result<(), String> {
+async fn run(
+    setup: &Setup,
+    log: &Path,
+    lock: &Arc<Flock<File>>,
+    config: &Config,
+    spawner: &Spawner,
+) -> Result<(), String> {
     let shown = setup.command.join(" ");
     let file = |error: std::io::Error| format!("{}: {error}", log.display());
     let output = File::create(log).map_err(file)?;
@@ -102,13 +107,14 @@ async fn run(setup: &Setup, log: &Path, config: &Config, spawner: &Spawner) -> R
         .stderr(errors);
     let child = spawner.spawn(command).await;
     let mut child = child.map_err(|error| format!("`{shown}` cannot be started: {error}"))?;
+    keep_locked(&child, lock);
     let limit = config.limits.setup;
     let exit = tokio::time::timeout(limit, child.exit.wait_for(Option::is_some)).await;
-    let ending = match exit {
-        Ok(Ok(exit)) => exit.as_ref().map(|exit| exit.how),
-        Ok(Err(_)) => None,
+    let ending = exit.map(|exit| Some(exit.ok()?.as_ref()?.how));
+    let ending = match ending {
+        Ok(ending) => ending,
         Err(_) => {
-            spawner.signal(child.pid, nix::sys::signal::Signal::SIGKILL);
+            end(&mut child, config.limits.shutdown, spawner).await;
             return Err(format!(
                 "`{shown}` did not end within {} s",
                 limit.as_secs_f64()
@@ -123,6 +129,29 @@ async fn run(setup: &Setup, log: &Path, config: &Config, spawner: &Spawner) -> R
         }
         Some(how) => Err(format!("`{shown}` {how}")),
         None => Err(format!("`{shown}` was lost")),
+    }
+}
+
+/// Holds the lock until the command has ended. A run that is given up waits for that as well, but not
+/// here.
+fn keep_locked(child: &Child, lock: &Arc<Flock<File>>) {
+    let (mut exit, lock) = (child.exit.clone(), lock.clone());
+    tokio::spawn(async move {
+        // An end that cannot be heard of is an end as well.
+        let _ = exit.wait_for(Option::is_some).await;
+        drop(lock);
+    });
+}
+
+/// Ends a command: SIGTERM, then, past `limit`, SIGKILL. It may be installing packages, which must not
+/// be cut off in the middle.
+async fn end(child: &mut Child, limit: Duration, spawner: &Spawner) {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        spawner.signal(child.pid, signal);
+        let ended = child.exit.wait_for(Option::is_some);
+        if tokio::time::timeout(limit, ended).await.is_ok() {
+            return;
+        }
     }
 }
 

@@ -1,16 +1,17 @@
 //! What there is to do: the files and the command line, read and planned.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cli::Selection;
+use super::combination::Combination;
 use super::config::Config;
 use super::exit::{Exit, Refusal};
 use super::feature;
 use super::filter::Filter;
 use super::header::within;
-use super::known::KnownFailures;
+use super::known::{self, KnownFailures};
 use super::plan::{Execution, plan};
 use super::platform::Platform;
 use super::route::{RoutedScenario, route};
@@ -58,8 +59,12 @@ impl Workload {
         if let Some(unknown) = filter.unknown_id(&scenarios) {
             return Err(Refusal(Exit::Nothing, unknown));
         }
-        let known = KnownFailures::read(&config.known_failures, &platforms);
-        let known = known.map_err(Refusal::usage)?;
+        // The entries are about scenarios by their ids: in another folder these are others.
+        let list = match is_other(&features, &config) {
+            true => features.join(known::FILE_NAME),
+            false => config.known_failures.clone(),
+        };
+        let known = KnownFailures::read(&list, &platforms).map_err(Refusal::usage)?;
         let routed = |scenario| match selection.same_process {
             true => together(route(scenario)),
             false => route(scenario),
@@ -74,6 +79,7 @@ impl Workload {
         refuse_missing(&config, &filter)?;
         let needs_one = |e: &Execution| e.platforms.iter().any(|p| left_out.contains(&p.as_str()));
         let every = plan(&scenarios, &filter, &platforms);
+        refuse_useless(&filter, &every, selection.same_process)?;
         let (unavailable, executions): (Vec<_>, Vec<_>) = every.into_iter().partition(needs_one);
         if executions.is_empty() {
             return Err(Refusal(
@@ -98,9 +104,8 @@ impl Workload {
     /// The folder of the feature files where it is not the configured one, relative to the project's
     /// folder where it is in there.
     pub fn other_features(&self) -> Option<PathBuf> {
-        let Config { root, features, .. } = &self.config;
-        let own = std::path::absolute(&self.features).unwrap_or(self.features.clone());
-        (own != *features).then(|| within(&own, root))
+        let own = absolute(&self.features);
+        is_other(&own, &self.config).then(|| within(&own, &self.config.root))
     }
 
     /// Leaves one part of what was asked for, in which everything runs so many times.
@@ -110,6 +115,34 @@ impl Workload {
         shard.keep(&mut self.executions);
         shard.keep(&mut self.unavailable);
     }
+}
+
+/// Whether this is not the configured folder of the feature files.
+fn is_other(features: &Path, config: &Config) -> bool {
+    absolute(features) != config.features
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or(path.to_owned())
+}
+
+/// Each combination has to fit something, whatever the others fit. Where nothing fits anything, there
+/// is more to be said.
+fn refuse_useless(filter: &Filter, every: &[Execution], same_process: bool) -> Result<(), Refusal> {
+    let is_useless = |combination: &&Combination| {
+        let mut executions = every.iter();
+        !executions.any(|execution| combination.matches(&execution.platforms))
+    };
+    let mut combinations = filter.combinations.iter();
+    let Some(useless) = combinations.find(is_useless).filter(|_| !every.is_empty()) else {
+        return Ok(());
+    };
+    let why = match same_process {
+        true => ": one process is of one platform",
+        false => "",
+    };
+    let why = format!("no scenario that is asked for fits the combination `{useless}`{why}");
+    Err(Refusal(Exit::Nothing, why))
 }
 
 /// Says why nothing is to be run, and what there is.

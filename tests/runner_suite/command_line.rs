@@ -25,6 +25,12 @@ fn wrong_arguments_are_told() {
             4,
             "no combination asked for fits",
         ),
+        (
+            &["run", "honest", "honest_fails_honest"],
+            4,
+            "no scenario that is asked for fits the combination `honest_fails_honest`",
+        ),
+        (&["run", "*.1-3"], 2, "has one end in any feature"),
         (&["run", "--tags", "@a and"], 2, "--tags `@a and`"),
         (&["run", "--name", "("], 2, "--name `(`"),
         (
@@ -311,6 +317,15 @@ fn features_may_stand_elsewhere() {
     );
     let ran = project.run(&["run", "--features", "other", "fails"]);
     ran.assert(1, "again:    harmony run -v --features other fails 9.9");
+    let list = "[[failure]]\nscenario = \"9.9\"\ncombination = \"fails\"\nreason = \"it is broken\"\n\
+                contains = \"got 2\"\n";
+    project.write("known-failures.toml", &list.replace("got 2", "got 3"));
+    let ran = project.run(&["run", "--features", "other", "fails"]);
+    ran.assert(1, "1 failed in ");
+    assert!(!ran.text().contains("known failure"), "{}", ran.text());
+    project.write("other/known-failures.toml", list);
+    let ran = project.run(&["run", "--features", "other", "fails"]);
+    ran.assert(0, "1 known failure in ");
     project
         .run(&["check", "--features", "nowhere", "honest"])
         .assert(2, "nowhere: the features folder cannot be read");

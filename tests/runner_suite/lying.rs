@@ -29,7 +29,7 @@ const fn case(
 }
 
 /// The one table of what each fixture is worth.
-const TABLE: [Case; 34] = [
+const TABLE: [Case; 37] = [
     case("unknown-type", "passed", 0, &["1 passed"]),
     case("other-keyword", "passed", 0, &["1 passed"]),
     case("look-around", "passed", 0, &["1 passed"]),
@@ -150,10 +150,28 @@ const TABLE: [Case; 34] = [
         &["left behind: /dev/shm/zbt-skips-and-leaks_"],
     ),
     case(
+        "does-not-know-and-leaks",
+        "leaked",
+        1,
+        &["left behind: /dev/shm/zbt-does-not-know-and-leaks_"],
+    ),
+    case(
         "grandchild",
         "failed",
         1,
         &["left 1 process(es) of its group behind"],
+    ),
+    case(
+        "hangs-at-cleanup",
+        "timed out",
+        1,
+        &["no answer to `cleanup` within 2 s"],
+    ),
+    case(
+        "never-answers-shutdown",
+        "timed out",
+        1,
+        &["no answer to `shutdown` within 2 s"],
     ),
     case(
         "hangs-at-shutdown",
@@ -169,7 +187,7 @@ const TABLE: [Case; 34] = [
     ),
     case(
         "crashes-on-cleanup",
-        "failed",
+        "crashed",
         1,
         &["was killed by SIGABRT"],
     ),
@@ -217,12 +235,14 @@ const TABLE: [Case; 34] = [
 ];
 
 /// The modes that the runner has to end.
-const ENDED: [&str; 5] = [
+const ENDED: [&str; 7] = [
     "never-answers",
     "wrong-id",
     "ignores-term",
     "closes-output",
+    "hangs-at-cleanup",
     "hangs-at-shutdown",
+    "never-answers-shutdown",
 ];
 
 /// How long the runner waits where it has to end a fixture, in seconds. All other limits are far
@@ -328,7 +348,37 @@ fn a_step_that_nobody_defines_is_undefined() {
     ]);
     let ran = project.run(&["run", "honest"]);
     ran.assert(1, "no platform defines: When the 'a' process dances");
-    ran.assert(1, "#[when(regex = ");
+    let told = r#"{"type":"when","pattern":"^the '([^']+)' process dances$"}"#;
+    ran.assert(1, told);
+    let config = std::fs::read_to_string(project.path("harmony.toml")).unwrap();
+    let config = config.replace(
+        "[platforms.honest]\n",
+        "[platforms.honest]\nlanguage = \"python\"\n",
+    );
+    project.write("harmony.toml", &config);
+    let ran = project.run(&["run", "honest"]);
+    ran.assert(1, "@when(r\"the '([^']+)' process dances\")");
+}
+
+#[test]
+fn a_pattern_that_nobody_understands_defines_nothing_for_sure() {
+    let project = Project::new();
+    project.only(&["honest", "look-around"]);
+    let dances = "When the 'a' process dances";
+    project.steps(&["Given the 'b' process is ready", dances]);
+    let ran = project.run(&["run", "honest_look-around"]);
+    ran.assert(1, "no platform defines: When the 'a' process dances");
+    ran.assert(1, "1 undefined");
+    ran.assert(1, "warning: look-around: cannot tell what steps ");
+    // It may define the step itself, and is asked.
+    let ran = project.run(&["run", "look-around_honest"]);
+    ran.assert(
+        1,
+        "No matching step definition found for: the 'a' process dances",
+    );
+    ran.assert(1, r#"{"type":"when","pattern":"#);
+    ran.assert(1, "1 undefined");
+    assert!(!ran.out.contains("no platform defines"), "{}", ran.text());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod baseline;
 mod clean;
 mod command_line;
 mod completions;
+mod deaths;
 mod doctor;
 mod event_logs;
 mod inspect;

@@ -130,6 +130,28 @@ fn rounds_may_have_an_end() {
 }
 
 #[test]
+fn rounds_in_which_nothing_can_run_do_not_go_on() {
+    let project = Project::new();
+    let windows = "Feature: F\n@windows\nScenario: 1.1 - S\nGiven the 'a' process is ready\n";
+    let command = ["run", "--until-failure", "--repeat", "50"];
+    let skipped = [&command[..], &["honest", "1.1"]].concat();
+    let unsupported = [&command[..], &["always-green"]].concat();
+    for (arguments, counts) in [
+        (unsupported, "1 unsupported in "),
+        (skipped, "1 skipped in "),
+    ] {
+        let ran = project.run(&arguments);
+        ran.assert(
+            0,
+            "warning: --until-failure ends here: nothing that was asked for can run",
+        );
+        assert!(last(&ran).starts_with(counts), "{}", ran.text());
+        assert!(!ran.out.contains("round 2"), "{}", ran.text());
+        project.write("features/01-Fixture.feature", windows);
+    }
+}
+
+#[test]
 fn what_passes_on_a_retry_is_flaky() {
     let retries = ["run", "--retries", "2", "fails-once_honest"];
     for (more, code, counts) in [

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The ways in which the fixture keeps to the contract or breaks it; each is a platform.
-const MODES: [&str; 53] = [
+const MODES: [&str; 56] = [
     "honest",
     "never-answers",
     "ignores-term",
@@ -29,6 +29,7 @@ const MODES: [&str; 53] = [
     "measures",
     "own-timeout",
     "does-not-know",
+    "does-not-know-and-leaks",
     "leaks",
     "leaks-as-known",
     "leaks-anything",
@@ -42,7 +43,9 @@ const MODES: [&str; 53] = [
     "refuses-initialize",
     "refuses-oddly",
     "crashes-on-cleanup",
+    "hangs-at-cleanup",
     "hangs-at-shutdown",
+    "never-answers-shutdown",
     "ends-with-3",
     "dies-at-start",
     "never-starts",
@@ -283,13 +286,15 @@ impl Project {
 
     /// Waits until `count` fixtures have recorded `what`.
     pub fn wait_for_all(&self, what: &str, count: usize) {
-        let deadline = Instant::now() + Duration::from_secs(20);
         let is_it = |(found, _): &&(String, u32)| found == what;
-        while self.pids().iter().filter(is_it).count() < count {
-            assert!(
-                Instant::now() < deadline,
-                "{count} times {what:?} was not recorded"
-            );
+        self.wait_until(|| self.pids().iter().filter(is_it).count() >= count);
+    }
+
+    /// Waits until something holds.
+    pub fn wait_until(&self, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !holds() {
+            assert!(Instant::now() < deadline, "it does not come to that");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

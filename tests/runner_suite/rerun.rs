@@ -117,3 +117,43 @@ fn what_cannot_be_run_again_is_told() {
     let says = "1.1 fails_fails cannot be run again: fails: the variable NONE is not set";
     project.run(&["run", "--rerun-failed"]).assert(3, says);
 }
+
+#[test]
+fn it_is_run_again_at_the_same_scale_and_in_no_sandbox() {
+    let project = Project::new();
+    project.steps(&[
+        "Given the 'a' process is told '- 90 0.5'",
+        "When the 'a' process works",
+    ]);
+    let scale = ["--long-running", "1.5m", "--benchmark-scale", "0.5"];
+    project
+        .run(&[&["run", "--no-sandbox", "fails"], &scale[..]].concat())
+        .assert(1, "error:    expected 1, got 2");
+    for _ in 0..2 {
+        let ran = project.run(&["run", "--rerun-failed"]);
+        ran.assert(1, "error:    expected 1, got 2");
+        let options = "--long-running 90 --benchmark-scale 0.5 --no-sandbox";
+        ran.assert(1, &format!("again:    harmony run -v {options} fails 1.1"));
+    }
+    let ran = project.run(&["run", "--long-running", "60", "--rerun-failed"]);
+    ran.assert(1, "error:    expected - 90 0.5, got - 60 0.5");
+}
+
+#[test]
+fn reports_are_written_though_there_is_nothing_to_run_again() {
+    let project = Project::new();
+    project.run(&["run", "honest"]).assert(0, "1 passed");
+    let run = project.latest_run();
+    let reports = ["--junit", "out.xml", "--json", "-"];
+    let ran = project.run(&[&["run"], &reports[..], &["--rerun-failed"]].concat());
+    ran.assert(
+        0,
+        &format!("nothing to run again: everything was green in {run}\n"),
+    );
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["run"]["name"], run.as_str());
+    let junit = std::fs::read_to_string(project.path("out.xml")).unwrap();
+    assert!(junit.contains("<testcase name=\"1.1 Work\""), "{junit}");
+    let ran = project.run(&["run", "--junit", "nowhere/out.xml", "--rerun-failed"]);
+    ran.assert(2, "the report nowhere/out.xml cannot be written");
+}

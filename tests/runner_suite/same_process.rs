@@ -14,11 +14,16 @@ fn one_server_gets_every_step_once() {
         "And a second 'b' process works",
         "Then the 'a' process recalls 'word=plum of a+b'",
     ]);
-    let ran = project.run(&["run", "--same-process", "honest", "honest_fails"]);
+    let ran = project.run(&["run", "--same-process", "honest"]);
     ran.assert(0, "1.1    a+b=honest  S");
     ran.assert(0, "1 passed");
     // One for the preflight, one for the scenario.
     assert_eq!(project.servers(), 2);
+    let ran = project.run(&["run", "--same-process", "honest", "honest_fails"]);
+    ran.assert(
+        4,
+        "fits the combination `honest_fails`: one process is of one platform",
+    );
 }
 
 #[test]

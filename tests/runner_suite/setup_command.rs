@@ -1,6 +1,11 @@
 //! Set-up commands run when they have to, and only then.
 
 use std::io::{BufRead, BufReader};
+use std::process::Child;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::project::Project;
 
@@ -54,23 +59,28 @@ fn it_runs_when_something_changed() {
     assert_eq!(count(&project), 3);
 }
 
+/// Begins a run, which says this first.
+fn begin(project: &Project, says: &str) -> Child {
+    let mut child = project.command(&["run", "made"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, says);
+    child
+}
+
 #[test]
 fn two_runs_take_turns() {
     let project = project();
     let script = std::fs::read_to_string(project.path("make.sh")).unwrap();
     let waits = "while ! test -e go; do sleep 0.02; done\n";
     project.write("make.sh", &format!("{script}{waits}"));
-    let begin = |says: &str| {
-        let mut child = project.command(&["run", "made"]).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        assert_eq!(line, says);
-        child
-    };
-    let first = begin("setting up made …\n");
-    let second = begin("another run is setting up made; waiting for it …\n");
+    let first = begin(&project, "setting up made …\n");
+    let second = begin(
+        &project,
+        "another run is setting up made; waiting for it …\n",
+    );
     project.write("go", "");
     for child in [first, second] {
         let output = child.wait_with_output().unwrap();
@@ -95,4 +105,43 @@ fn a_failure_is_shown_with_its_output() {
     project.write("make.sh", "exit 0\n");
     let ran = project.run(&["run", "made"]);
     ran.assert(3, "`sh make.sh` succeeded but did not make");
+}
+
+/// Makes the server where there is a file `go`; waits for it elsewhere, and longer than it is asked to.
+/// No program is being started when the signal comes: some shells lose it then.
+const STUBBORN: &str = "\
+finish() { echo told > told; while ! test -e go; do sleep 0.02; done; exit 1; }
+trap finish TERM
+if ! test -e go; then sleep 600 & : > pids/setup-$$; wait; fi
+";
+
+#[test]
+fn a_run_that_is_given_up_keeps_the_lock_until_its_command_has_ended() {
+    let project = project();
+    let script = std::fs::read_to_string(project.path("make.sh")).unwrap();
+    project.write("make.sh", &format!("{STUBBORN}{script}"));
+    let first = begin(&project, "setting up made …\n");
+    project.wait_for("setup");
+    kill(Pid::from_raw(first.id() as i32), Signal::SIGINT).unwrap();
+    project.wait_until(|| project.path("told").exists());
+    let second = begin(
+        &project,
+        "another run is setting up made; waiting for it …\n",
+    );
+    project.write("go", "");
+    let output = second.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let ran = project.ended(first.wait_with_output().unwrap(), Duration::ZERO);
+    ran.assert(130, "1 not run");
+}
+
+#[test]
+fn a_setup_that_takes_too_long_is_asked_to_end() {
+    let project = project();
+    project.write("make.sh", STUBBORN);
+    project.limit("setup", 1.0);
+    project.limit("shutdown", 1.0);
+    let ran = project.run(&["run", "made"]);
+    ran.assert(3, "`sh make.sh` did not end within 1 s");
+    assert!(project.path("told").exists(), "{}", ran.text());
 }

@@ -79,7 +79,10 @@ fn arguments_are_handed_on() {
     for (arguments, expected) in [
         (&["rust_cpp", "13.1"][..], "harmony run rust_cpp 13.1"),
         (&["13.*", "a b"], "harmony run 13.* a b"),
-        (&["--help"], "harmony run --help"),
+        (&["--help"], "harmony --help"),
+        (&["-h"], "harmony -h"),
+        (&["rust", "--help"], "harmony run rust --help"),
+        (&["--help", "rust"], "harmony run --help rust"),
         (&[], "harmony run"),
         (&["check", "-v"], "harmony check -v"),
         (&["doctor"], "harmony doctor"),
@@ -90,6 +93,10 @@ fn arguments_are_handed_on() {
         (&["completions", "bash"], "harmony completions bash"),
         (&["-v", "list", "rust"], "harmony -v list rust"),
         (&["-q", "rust", "list"], "harmony run -q rust list"),
+        (&["--config", "list", "list"], "harmony --config list list"),
+        (&["--config=x", "-v", "list"], "harmony --config=x -v list"),
+        (&["--config", "x", "rust"], "harmony run --config x rust"),
+        (&["--config", "list"], "harmony run --config list"),
     ] {
         let output = clone.run(arguments);
         let expected = format!("{expected}; {root}/harmony.toml; {root}/target/release\n");

@@ -59,3 +59,14 @@ fn a_run_within_its_limit_is_whole() {
     ran.assert(0, "1 passed in ");
     assert!(!ran.out.contains("limit"), "{}", ran.text());
 }
+
+#[test]
+fn it_ends_what_waits_for_nothing() {
+    let project = Project::new();
+    let skipped = "Feature: F\n@windows\nScenario: 1.1 - S\nGiven x\n";
+    project.write("features/01-Fixture.feature", skipped);
+    let manner = ["--no-sandbox", "--repeat", "3000", "--time-limit", "0.001"];
+    let ran = project.run(&[&["run", "-q", "honest"], &manner[..]].concat());
+    ran.assert(1, " not run in ");
+    ran.assert(1, "stopped by the limit of 0.001 s for the whole run");
+}
