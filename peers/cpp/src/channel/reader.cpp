@@ -138,7 +138,7 @@ void ReaderCore::settle_dead_writers_account() {
     std::uint64_t pid = writer_.pid();
     const auto own = static_cast<std::uint64_t>(::getpid());
     if (!field(Field::writer_pid).compare_exchange_strong(pid, own, std::memory_order_acq_rel)) return;
-    field(Field::payload_write_pos).store(ring_.position(), std::memory_order_relaxed);
+    field(Field::payload_write_pos).store(ring_.end(), std::memory_order_relaxed);
     field(Field::payload_free_bytes)
         .store(files_.segment().payload().size() - ring_.held(), std::memory_order_release);
     files_.data().drain();
@@ -199,7 +199,7 @@ Frame ReaderCore::accept(const FrameHeader& header) {
 
 void ReaderCore::publish_position() {
     ++read_count_;
-    field(Field::payload_read_pos).store(ring_.position(), std::memory_order_relaxed);
+    field(Field::payload_read_pos).store(ring_.end(), std::memory_order_relaxed);
     field(Field::payload_read_count).store(read_count_, std::memory_order_release);
 }
 
