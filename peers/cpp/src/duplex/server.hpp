@@ -53,6 +53,8 @@ public:
     void start(Handler handler, OnTrouble on_trouble);
     // Returns when the handler that runs, if any, has returned; nothing else delays it.
     void stop() noexcept;
+    // Of the request buffer. When it has been stopped.
+    Audit audit() { return requests_.audit(); }
 
     // How many answers were written since the start; each is counted a moment after it is there.
     // For any thread.
