@@ -131,6 +131,32 @@ TEST(a_buffer_without_reader_or_semaphores_is_not_ready) {
     check_equal(0U, Segment::open(other.name).field(Field::writer_pid).load());
 }
 
+TEST(a_semaphore_too_short_to_be_one_is_not_ready) {
+    Altered other;
+    const std::string path = semaphore_path(other.name.data_semaphore());
+    for (const off_t size : {0, 4, 31}) {
+        ::unlink(path.c_str());
+        const Descriptor file(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+        check_equal(0, ::ftruncate(file.get(), size));
+        check_attach_fails<NotReady>(other.name);
+    }
+    ::unlink(path.c_str());
+}
+
+TEST(a_semaphore_that_is_being_replaced_is_followed_once_it_is_whole) {
+    Altered other;
+    Writer writer = Writer::connect(other.name);
+    writer.write(bytes("x"));
+    const std::string path = semaphore_path(other.name.data_semaphore());
+    ::unlink(path.c_str());
+    const Descriptor file(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+    writer.check_reader();
+    check_equal(0, ::ftruncate(file.get(), sizeof(sem_t)));
+    writer.check_reader();
+    check_equal(1, Semaphore::open(other.name, other.name.data_semaphore())->value());
+    ::unlink(path.c_str());
+}
+
 TEST(a_reader_that_settles_an_account_is_waited_for) {
     const BufferName name(unique_name("settling"));
     const Reader reader = Reader::create(name, {{64, 1024}});

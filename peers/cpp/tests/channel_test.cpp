@@ -5,6 +5,7 @@
 
 #include "channel/error.hpp"
 #include "channel/reader.hpp"
+#include "channel/segment.hpp"
 #include "channel/semaphore.hpp"
 #include "channel/writer.hpp"
 #include "serve/allocation_count.hpp"
@@ -138,6 +139,21 @@ TEST(every_size_crosses_a_ring_that_wraps_all_the_time) {
         }
     }
     check_equal(0U, pair.reader.held());
+}
+
+TEST(a_reader_that_is_told_to_be_at_the_end_goes_on_at_the_beginning) {
+    Pair pair;
+    const Segment segment = Segment::open(pair.name);
+    for (int round = 1; round <= 3; ++round) {
+        pair.writer.write(of_size(1008));
+        const Frame exact = next(pair.reader);
+        check_equal(1024U, segment.field(Field::payload_read_pos).load());
+        check_equal(1024U, pair.reader.held());
+    }
+    pair.writer.write(of_size(100));
+    check(std::ranges::equal(of_size(100), next(pair.reader).data()), "expected what was written");
+    check_equal(116U, segment.field(Field::payload_read_pos).load());
+    check_equal(1024U, segment.field(Field::payload_free_bytes).load());
 }
 
 TEST(metadata_is_written_once) {

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <mutex>
@@ -7,6 +8,8 @@
 
 #include "channel/error.hpp"
 #include "channel/file.hpp"
+#include "channel/segment.hpp"
+#include "channel/semaphore.hpp"
 #include "duplex/client.hpp"
 #include "duplex/server.hpp"
 #include "test.hpp"
@@ -295,6 +298,80 @@ TEST(a_server_stops_within_200_ms_whatever_it_waits_on) {
     half_a_client.write(bytes("x"));
     std::this_thread::sleep_for(Milliseconds{20});
     check_stops(attaching);
+}
+
+namespace {
+
+// A client that a test plays itself, with a response buffer that no server can use.
+struct BadClient {
+    explicit BadClient(Server& server)
+        : server(server), name(server.name.response()), responses(Reader::create(name, {{64, 1024}})) {}
+
+    auto times_told_of(const std::string& what) {
+        const std::lock_guard lock(server.mutex);
+        return std::ranges::count_if(server.troubles, [&](const ServerTrouble& trouble) {
+            return trouble.what.find(what) != std::string::npos;
+        });
+    }
+
+    void check_told_of(const std::string& what) {
+        const TimePoint start = Clock::now();
+        while (times_told_of(what) == 0) {
+            check(elapsed_since(start) < kSoon, "expected to be told of: " + what);
+            std::this_thread::sleep_for(Milliseconds{1});
+        }
+    }
+
+    void wait_until_dropped() {
+        const Segment requests = Segment::open(server.name.request());
+        const TimePoint start = Clock::now();
+        while (requests.field(Field::payload_free_bytes).load() != requests.payload().size()) {
+            check(elapsed_since(start) < kSoon, "expected the request to be dropped");
+            std::this_thread::sleep_for(Milliseconds{1});
+        }
+    }
+
+    Server& server;
+    BufferName name;
+    Reader responses;
+};
+
+}  // namespace
+
+TEST(a_response_buffer_that_cannot_be_used_costs_its_client_only) {
+    Server server("bad-buffer");
+    const auto check_survived = [&](Field field, std::uint64_t value, const std::string& what) {
+        BadClient client(server);
+        Segment::open(client.name).field(field).store(value);
+        Writer requests = Writer::connect(server.name.request());
+        client.check_told_of(what);
+        // The server looks once more before it drops the request, and tells nothing new.
+        requests.write(bytes("ping"));
+        requests.close();
+        client.wait_until_dropped();
+        client.responses.close();
+        check_served(server.name);
+        check_equal(1, client.times_told_of(what));
+    };
+    check_survived(Field::payload_write_pos, 2000, "write position 2000");
+    check_survived(Field::metadata_size, 4096, "blocks of 4096 and 1024");
+}
+
+TEST(a_response_buffer_that_breaks_later_costs_its_client_only) {
+    Server server("breaking-buffer");
+    const std::string semaphore = semaphore_path(server.name.response().data_semaphore());
+    {
+        BadClient client(server);
+        Writer requests = Writer::connect(server.name.request());
+        requests.write(bytes("ping"));
+        check(client.responses.read(kSoon).has_value(), "expected an answer");
+        // Something else that no semaphore can be.
+        ::unlink(semaphore.c_str());
+        check_equal(0, ::symlink(client.name.segment_path().c_str(), semaphore.c_str()));
+        client.check_told_of("opening semaphore");
+    }
+    ::unlink(semaphore.c_str());
+    check_served(server.name);
 }
 
 TEST(requests_of_a_client_that_has_gone_are_not_answered_to_the_next_one) {

@@ -107,6 +107,21 @@ TEST(a_writers_death_is_noticed_in_a_wait) {
     check_time(killed, kNoticed);
 }
 
+TEST(a_dead_writers_buffer_that_is_closed_is_not_waited_for) {
+    const BufferName name(unique_name("closing"));
+    Reader reader = Reader::create(name, {{64, 1024}});
+    write_and_die(name, 1, [](Writer&) {});
+    Connector connector(name);
+    check_throws<NotReady>([&] { connector.attempt(); });
+    check(connector.awaits_recovery(), "expected the account to be waited for");
+    // Instead of another attempt in the time that its reader has.
+    check(reader.read(kSoon).has_value(), "expected the frame");
+    check_throws<WriterDead>([&] { reader.read(kSoon); });
+    reader.close();
+    check_throws<BufferNotFound>([&] { connector.attempt(); });
+    check(!connector.awaits_recovery(), "expected that nothing is waited for any more");
+}
+
 TEST(the_account_of_a_writer_killed_inside_a_write_is_settled) {
     const BufferName name(unique_name("torn-write"));
     Reader reader = Reader::create(name, {{64, 1024}});
@@ -122,6 +137,21 @@ TEST(the_account_of_a_writer_killed_inside_a_write_is_settled) {
     const Segment segment = Segment::open(name);
     check_equal(1024U - reader.held(), segment.field(Field::payload_free_bytes).load());
     held.reset();
+    check_buffer_is_sound(name, reader);
+}
+
+TEST(the_account_is_settled_at_the_end_of_the_ring_too) {
+    const BufferName name(unique_name("torn-at-the-end"));
+    Reader reader = Reader::create(name, {{64, 1024}});
+    write_and_die(name, 0, [&](Writer& writer) {
+        writer.write(std::vector<std::byte>(1008));
+        Segment::open(name).field(Field::payload_write_pos).store(777);
+    });
+    check(reader.read(kSoon).has_value(), "expected the frame");
+    check_throws<WriterDead>([&] { reader.read(kSoon); });
+    const Segment segment = Segment::open(name);
+    check_equal(segment.field(Field::payload_read_pos).load(),
+                segment.field(Field::payload_write_pos).load());
     check_buffer_is_sound(name, reader);
 }
 

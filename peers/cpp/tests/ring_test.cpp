@@ -107,6 +107,26 @@ TEST(a_tail_is_given_back_at_once_where_nothing_is_held) {
     check_equal(124U, ring.wrap());
 }
 
+TEST(a_frame_that_ends_with_the_ring_is_told_of_as_its_end) {
+    ReadRing ring(1024, Sequences::consecutive);
+    const Slot first = taken(ring, 1008, 1);
+    check_equal(1024U, ring.end());
+    check_equal(0U, ring.position());
+    check(!ring.at_short_tail(), "expected a header at the beginning");
+    check_equal(1024U, ring.release(first.ticket));
+    const Slot second = taken(ring, 84, 2);
+    check_equal(16U, second.data_offset);
+    check_equal(100U, ring.end());
+    check_equal(100U, ring.position());
+}
+
+TEST(behind_a_wrap_the_beginning_is_told) {
+    ReadRing ring(1024, Sequences::consecutive);
+    taken(ring, 884, 1);
+    ring.wrap();
+    check_equal(0U, ring.end());
+}
+
 TEST(what_no_writer_writes_is_found_corrupt) {
     ReadRing ring(1024, Sequences::consecutive);
     const auto finding = [&ring](FrameHeader header, std::uint64_t unread) {

@@ -231,6 +231,45 @@ class ServeTest(unittest.TestCase):
         self.assertEqual([], self.files())
         self.assertTrue(server.step(CREATE)["success"])
 
+    def take_a_byte(self, buffer):
+        with open(f"/dev/shm/{buffer}", "r+b") as segment:
+            free_bytes = 0x28
+            segment.seek(free_bytes)
+            free = int.from_bytes(segment.read(8), "little")
+            segment.seek(free_bytes)
+            segment.write((free - 1).to_bytes(8, "little"))
+
+    def test_cleanup_tells_what_is_not_in_order(self):
+        server = self.start()
+        suffix = "_".join(self.run_id)
+        for step in (CREATE, CONNECT, "writes frame with size '10'",
+                     "the 'server' process creates immutable duplex channel 'c' with default config",
+                     "the 'server' process starts echo handler",
+                     "the 'client' process creates duplex channel client 'c'",
+                     "the 'client' process sends request with size '10'",
+                     "response should match request with size '10'"):
+            self.assertTrue(server.step(step)["success"], step)
+        buffers = (f"c_{suffix}_response", f"c_{suffix}_request", f"{BUFFER}_{suffix}")
+        for buffer in buffers:
+            self.take_a_byte(buffer)
+        error = server.call("cleanup")
+        self.assertEqual(-32000, error["code"])
+        for buffer, bytes_unread in zip(buffers, (0, 0, 26)):
+            self.assertIn(f"'{buffer}': {bytes_unread} bytes of unread frames and wraps, but "
+                          f"{bytes_unread + 1} in use", error["message"])
+        self.assertEqual([], self.files())
+        self.assertTrue(server.step(CREATE)["success"])
+        self.assertIsNone(server.call("cleanup"))
+
+    def test_cleanup_ends_a_read_in_the_background(self):
+        server = self.start()
+        for step in (CREATE, CONNECT, "the 'reader' process waits on semaphore for data"):
+            self.assertTrue(server.step(step)["success"], step)
+        start = time.monotonic()
+        self.assertIsNone(server.call("cleanup"))
+        self.assertLess(time.monotonic() - start, 1)
+        self.assertEqual([], self.files())
+
     def test_initialize_forgets_everything(self):
         server = self.start()
         self.assertTrue(server.step(CREATE)["success"])

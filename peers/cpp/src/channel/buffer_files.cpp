@@ -4,6 +4,9 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <system_error>
 
 #include "channel/error.hpp"
 #include "channel/process.hpp"
@@ -13,6 +16,8 @@ namespace zerobuffer {
 namespace {
 
 constexpr int kRestarts = 100;
+// Making a buffer takes less.
+constexpr std::chrono::seconds kOld{5};
 
 // Only under the lock. A writer that is still attached notices, and moves over.
 void remove_leftovers(const BufferName& name) {
@@ -35,12 +40,25 @@ std::optional<Owned<Segment>> create_segment(const BufferName& name, const Block
     return Owned<Segment>(std::move(segment), name.segment_path());
 }
 
-bool has_living_reader(const BufferName& name) {
+// Of the segment, or of the lock file where there is none.
+bool is_old(const BufferName& name) {
+    for (const std::string& path : {name.segment_path(), name.lock_path()}) {
+        std::error_code none;
+        const auto changed = std::filesystem::last_write_time(path, none);
+        if (!none) return std::filesystem::file_time_type::clock::now() - changed > kOld;
+    }
+    return false;
+}
+
+// Whether nobody uses the buffer any more, and nobody is making it. A header that names a dead
+// reader says so; one that names none, or is not there, may be one in the making, unless it is old.
+bool is_abandoned(const BufferName& name) {
     try {
-        const Segment segment = Segment::open(name);
-        return Process(segment.field(Field::reader_pid).load()).alive();
+        const Pids pids = Segment::pids(name);
+        if (Process(pids.reader).alive() || Process(pids.writer).alive()) return false;
+        return pids.reader != 0 || is_old(name);
     } catch (const Error&) {
-        return false;
+        return is_old(name);
     }
 }
 
@@ -92,10 +110,10 @@ void BufferFiles::remove() noexcept {
 
 void remove_leftovers_of_dead_reader(const BufferName& name) {
     if (!identity_of(name.segment_path()) && !identity_of(name.lock_path())) return;
-    if (has_living_reader(name)) return;
+    if (!is_abandoned(name)) return;
     try {
         FileLock lock = FileLock::acquire(name);
-        if (!has_living_reader(name)) remove_leftovers(name);
+        if (is_abandoned(name)) remove_leftovers(name);
     } catch (const ReaderAlreadyConnected&) {
         // Somebody holds the lock: theirs to keep or remove.
     }

@@ -46,7 +46,8 @@ private:
     Owned<Segment> segment_;
 };
 
-// Removes what a dead reader left under this name, unless somebody else is at it.
+// Removes what a dead reader left under this name, unless somebody else is at it: a living reader or
+// writer, or somebody who is making the buffer.
 void remove_leftovers_of_dead_reader(const BufferName& name);
 
 }  // namespace zerobuffer

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "channel/audit.hpp"
 #include "channel/clock.hpp"
 #include "channel/holdings.hpp"
 #include "channel/layout.hpp"
@@ -68,6 +69,10 @@ public:
     // Makes a read() on another thread return.
     void wake() noexcept;
     void close() noexcept;
+
+    // Whether what is unread, in use and posted is what the writer should have left. A writer in the
+    // middle of a frame is waited for, for a moment.
+    Audit audit();
 
     // Bytes of frames that were read and not given back.
     std::uint64_t held() const noexcept;

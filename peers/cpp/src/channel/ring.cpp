@@ -33,7 +33,7 @@ std::optional<std::uint64_t> ReadRing::unread(std::uint64_t free_bytes) const no
 
 Judgement ReadRing::judge_tail(std::uint64_t unread) const noexcept {
     if (just_wrapped_) return {Finding::corrupt, "a wrap behind a wrap"};
-    if (capacity_ - position_ > unread) {
+    if (capacity_ - position() > unread) {
         return {Finding::corrupt, "a wrap over more bytes than were written"};
     }
     return {Finding::wrap};
@@ -43,7 +43,7 @@ Judgement ReadRing::judge(const FrameHeader& header, std::uint64_t unread) const
     if (header.is_wrap_marker()) return judge_tail(unread);
     if (!accepts(header.sequence)) return {Finding::out_of_sequence};
     if (header.size == 0) return {Finding::corrupt, "a frame of 0 bytes"};
-    if (header.size > capacity_ - position_ - FrameHeader::kSize) {
+    if (header.size > capacity_ - position() - FrameHeader::kSize) {
         return {Finding::corrupt, "a frame that reaches over the end of the ring"};
     }
     if (FrameHeader::kSize + header.size > unread) {
@@ -53,22 +53,21 @@ Judgement ReadRing::judge(const FrameHeader& header, std::uint64_t unread) const
 }
 
 std::uint64_t ReadRing::wrap() {
-    const std::uint64_t skipped = capacity_ - position_;
+    const std::uint64_t skipped = capacity_ - position();
     pieces_.push_back({skipped, true});
     held_ += skipped;
-    position_ = 0;
+    end_ = 0;
     just_wrapped_ = true;
     return flush();
 }
 
 Slot ReadRing::take(const FrameHeader& header) {
     const std::uint64_t total = FrameHeader::kSize + header.size;
-    const Slot slot{position_ + FrameHeader::kSize, header.size, header.sequence,
+    const Slot slot{position() + FrameHeader::kSize, header.size, header.sequence,
                     first_ticket_ + pieces_.size(), header.sequence == 1 && expected_ != 1};
     pieces_.push_back({total, false});
     held_ += total;
-    position_ += total;
-    if (position_ == capacity_) position_ = 0;
+    end_ = position() + total;
     just_wrapped_ = false;
     expected_ = header.sequence + 1;
     return slot;

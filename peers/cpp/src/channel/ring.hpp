@@ -70,7 +70,7 @@ public:
     std::optional<std::uint64_t> unread(std::uint64_t free_bytes) const noexcept;
 
     // Whether too little is left before the end for a header; then nothing may be read there.
-    bool at_short_tail() const noexcept { return capacity_ - position_ < FrameHeader::kSize; }
+    bool at_short_tail() const noexcept { return capacity_ - position() < FrameHeader::kSize; }
     Judgement judge_tail(std::uint64_t unread) const noexcept;
     Judgement judge(const FrameHeader& header, std::uint64_t unread) const noexcept;
 
@@ -82,7 +82,11 @@ public:
     // the order they were taken, because the writer knows only a number of bytes.
     std::uint64_t release(std::uint64_t ticket) noexcept;
 
-    std::uint64_t position() const noexcept { return position_; }
+    // Where the next header stands.
+    std::uint64_t position() const noexcept { return end_ == capacity_ ? 0 : end_; }
+    // Where the last frame ended, for the writer to see. Behind one that ended with the ring this is
+    // the ring's end: some writers take a reader at 0 for one that has not left the beginning yet.
+    std::uint64_t end() const noexcept { return end_; }
     std::uint64_t held() const noexcept { return held_; }
     std::uint64_t expected() const noexcept { return expected_; }
 
@@ -97,7 +101,7 @@ private:
 
     std::uint64_t capacity_;
     Sequences sequences_;
-    std::uint64_t position_ = 0;
+    std::uint64_t end_ = 0;
     std::uint64_t held_ = 0;
     std::uint64_t expected_ = 1;
     bool just_wrapped_ = false;

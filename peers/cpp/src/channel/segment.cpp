@@ -78,4 +78,10 @@ Segment Segment::open(const BufferName& name) {
     return Segment(std::move(memory), sizes);
 }
 
+Pids Segment::pids(const BufferName& name) {
+    const SharedMemory memory = SharedMemory::open(name, kOiebSize);
+    check_version(name, memory);
+    return {load_u64(memory, Field::reader_pid), load_u64(memory, Field::writer_pid)};
+}
+
 }  // namespace zerobuffer

@@ -11,12 +11,21 @@
 
 namespace zerobuffer {
 
+// Who uses a buffer, by its header.
+struct Pids {
+    std::uint64_t reader;
+    std::uint64_t writer;
+};
+
 class Segment {
 public:
     // A nameless one, filled in for this process as its reader. Throws NoSpace.
     static Segment create(const BufferName& name, const BlockSizes& sizes);
     // Throws NotReady until its reader has made it, IncompatibleVersion, Corrupt.
     static Segment open(const BufferName& name);
+    // The ids in its header, also of one that cannot be attached to any more. Throws NotReady where
+    // there is no header yet, IncompatibleVersion.
+    static Pids pids(const BufferName& name);
 
     bool publish(const BufferName& name) { return memory_.publish(name); }
 

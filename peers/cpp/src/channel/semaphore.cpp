@@ -1,8 +1,10 @@
 #include "channel/semaphore.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "channel/error.hpp"
 
@@ -35,18 +37,21 @@ std::optional<Semaphore> Semaphore::open(const BufferName& name, const std::stri
     // sem_open does not tell which file it opened, so the name has to mean the same file before
     // and after.
     for (int attempt = 0; attempt < kOpenAttempts; ++attempt) {
-        const auto before = identity_of(path);
-        if (!before) return std::nullopt;
+        struct stat info {};
+        if (::stat(path.c_str(), &info) != 0) return std::nullopt;
+        // sem_open maps a file that is too short as well, and the first touch of a page beyond its
+        // end ends the process.
+        if (static_cast<std::uint64_t>(info.st_size) < sizeof(sem_t)) return std::nullopt;
+        const FileIdentity before{info.st_dev, info.st_ino};
         Handle handle(::sem_open(semaphore.c_str(), 0));
         if (handle.get() == SEM_FAILED) {
             const int code = errno;
             static_cast<void>(handle.release());
-            // EINVAL: a file too short to be a semaphore.
-            if (code == ENOENT || code == EINVAL) return std::nullopt;
+            if (code == ENOENT) return std::nullopt;
             throw_errno(name.text(), "opening semaphore " + semaphore, code);
         }
         if (identity_of(path) == before) {
-            return Semaphore(std::move(handle), *before, std::move(path));
+            return Semaphore(std::move(handle), before, std::move(path));
         }
     }
     return std::nullopt;

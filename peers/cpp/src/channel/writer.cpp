@@ -280,23 +280,21 @@ void Loan::drop() noexcept {
 }
 
 Writer Connector::attempt() {
+    // Whatever ends this attempt early, there is no recovery to be awaited any more.
+    const std::uint64_t left = std::exchange(leaving_, 0);
     auto core = make_held(options_.holdings, name_.text(),
                           [&] { return std::make_shared<WriterCore>(name_, options_); });
     const std::uint64_t pid = core->writer_pid();
     // For a moment the reader itself stands there: while it settles a dead writer's account.
     const bool is_reader = pid == core->reader_pid();
     if (pid != 0 && !is_reader && Process(pid).alive()) {
-        leaving_ = 0;
         throw WriterAlreadyConnected(name_.text(), pid);
     }
-    if (pid != 0 && pid != leaving_) {
-        leaving_ = pid;
-        leaving_since_ = Clock::now();
-    }
+    if (pid != left) leaving_since_ = Clock::now();
     if (pid != 0 && Clock::now() < leaving_since_ + kRecoveryPatience) {
+        leaving_ = pid;
         throw NotReady(name_.text(), "its last writer died a moment ago");
     }
-    leaving_ = 0;
     if (pid != 0 && is_reader) throw WriterAlreadyConnected(name_.text(), pid);
     // Where somebody else was quicker, the next attempt tells who.
     if (!core->take_place_of(pid)) return attempt();

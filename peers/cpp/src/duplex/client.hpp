@@ -36,6 +36,8 @@ public:
 
     // Waits until the server has attached to the response buffer; whether it has.
     bool wait_for_server(Milliseconds timeout);
+    // Of the response buffer.
+    Audit audit() { return responses_.audit(); }
 
 private:
     DuplexClient(const ChannelName& name, Writer requests, Reader responses)

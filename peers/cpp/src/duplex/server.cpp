@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "channel/buffer_files.hpp"
-#include "channel/error.hpp"
 
 namespace zerobuffer {
 
@@ -93,6 +92,7 @@ void ImmutableDuplexServer::detach() {
 
 void ImmutableDuplexServer::forget_client() {
     detach();
+    told_.clear();
     requests_.await_next_writer();
     try {
         remove_leftovers_of_dead_reader(name_.response());
@@ -106,8 +106,12 @@ bool ImmutableDuplexServer::client_still_reads() {
         responses_->check_reader();
         return true;
     } catch (const ReaderDead&) {
-        return false;
+    } catch (const Closed&) {
+        throw;
+    } catch (const Error& error) {
+        report_response_buffer(error);
     }
+    return false;
 }
 
 // Waits for the client's response buffer, for as long as there is a client.
@@ -122,10 +126,15 @@ bool ImmutableDuplexServer::attach(const std::stop_token& stop) {
 bool ImmutableDuplexServer::try_attach() {
     try {
         responses_ = connector_.attempt();
+        told_.clear();
         return true;
     } catch (const NotReady&) {
     } catch (const WriterAlreadyConnected&) {
         // Another server answers this client, or answered it a moment ago.
+    } catch (const Closed&) {
+        throw;
+    } catch (const Error& error) {
+        report_response_buffer(error);
     }
     return false;
 }
@@ -165,6 +174,14 @@ void ImmutableDuplexServer::respond(std::uint64_t sequence, std::span<const std:
         }
         return;
     }
+}
+
+// The response buffer is the client's own: what is wrong with it ends no more than its service, and
+// may be put right. It is looked at again and again, but told of once.
+void ImmutableDuplexServer::report_response_buffer(const Error& error) {
+    if (told_ == error.what()) return;
+    told_ = error.what();
+    report(Kind::other, 0, told_);
 }
 
 void ImmutableDuplexServer::report(Kind kind, std::uint64_t request, const std::string& what) {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "channel/error.hpp"
 #include "channel/reader.hpp"
 #include "channel/writer.hpp"
 
@@ -52,6 +53,8 @@ public:
     void start(Handler handler, OnTrouble on_trouble);
     // Returns when the handler that runs, if any, has returned; nothing else delays it.
     void stop() noexcept;
+    // Of the request buffer. When it has been stopped.
+    Audit audit() { return requests_.audit(); }
 
     // How many answers were written since the start; each is counted a moment after it is there.
     // For any thread.
@@ -70,6 +73,7 @@ private:
     std::optional<std::vector<std::byte>> handle(const Frame& request);
     void respond(std::uint64_t sequence, std::span<const std::byte> answer,
                  const std::stop_token& stop);
+    void report_response_buffer(const Error& error);
     void report(ServerTrouble::Kind kind, std::uint64_t request, const std::string& what);
 
     ChannelName name_;
@@ -82,6 +86,8 @@ private:
     // Whether the first request of the client behind `responses_` has come. Requests that come
     // when it has not are an earlier client's.
     bool serving_client_ = false;
+    // What was reported last about this client's response buffer.
+    std::string told_;
     std::atomic<std::uint64_t> answered_ = 0;
     std::jthread thread_;
 };

@@ -18,6 +18,8 @@ enum class ErrorCode {
     invalid_request = -32600,
     method_not_found = -32601,
     invalid_params = -32602,
+    // Of those that servers may give a meaning of their own.
+    disorder = -32000,
 };
 
 // Becomes an error answer.

@@ -138,6 +138,14 @@ const Attempt& ReaderRole::background_read() {
     return *background_read_;
 }
 
+Audit ReaderRole::audit() {
+    if (background_.joinable()) {
+        reader_.wake();
+        background_.join();
+    }
+    return reader_.audit();
+}
+
 void ReaderRole::expect_nothing_unread() {
     std::optional<Frame> frame;
     try {

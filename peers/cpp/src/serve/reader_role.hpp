@@ -76,6 +76,9 @@ public:
     // What came of it, once it has ended.
     const Attempt& background_read();
 
+    // Ends what goes on in the background.
+    Audit audit();
+
     // The metadata that an earlier step saw.
     std::optional<Bytes> metadata_seen{};
     std::optional<Milliseconds> pace{};

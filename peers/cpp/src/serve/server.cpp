@@ -157,7 +157,7 @@ void Server::handle_body(const std::string& text) {
         if (request.method == "crash") ::kill(::getpid(), SIGKILL);
         if (request.method == "shutdown") finish(0);
     } catch (RpcError& error) {
-        log_.warn(std::string("bad request: ") + error.what());
+        log_.warn(std::string("answered with an error: ") + error.what());
         const bool is_request =
             error.code != ErrorCode::parse_error && error.code != ErrorCode::invalid_request;
         if (is_request && !id) return;
@@ -174,8 +174,9 @@ json Server::call(const std::string& method, const json& params) {
         return true;
     }
     if (method == "cleanup") {
-        end_session("cleanup was called meanwhile");
+        const std::string disorder = end_session("cleanup was called meanwhile");
         stuck_ = false;
+        if (!disorder.empty()) throw RpcError(ErrorCode::disorder, disorder);
         return nullptr;
     }
     if (method == "shutdown" || method == "crash") return nullptr;
@@ -184,10 +185,11 @@ json Server::call(const std::string& method, const json& params) {
 
 void Server::initialize(const json& params) {
     const auto read = rpc::read_initialize(params);
-    end_session("initialize was called meanwhile");
+    const std::string disorder = end_session("initialize was called meanwhile");
     stuck_ = false;
     run_ = run_id(read);
     log_.take();
+    if (!disorder.empty()) log_.error(disorder);
     log_.info("role '" + read.role + "' of '" + read.scenario + "', run " + run_);
 }
 
@@ -240,21 +242,27 @@ void Server::check_step_time() {
     start_next_step();
 }
 
-// Ends the scenario; a step that runs, and steps that wait, are answered with `why`.
-void Server::end_session(const std::string& why) {
+// Ends the scenario; a step that runs, and steps that wait, are answered with `why`. Tells what was
+// not in order in the scenario's buffers.
+std::string Server::end_session(const std::string& why) {
     const bool was_running = running_.has_value();
     if (was_running) {
         answer_step(std::exchange(running_, std::nullopt)->step, {"abandoned: " + why});
     }
     refuse_queued("refused: " + why);
-    if (!session_) return;
+    if (!session_) return {};
     // A step that runs is told by what it waits on being closed.
     if (was_running || status_) session_->abandon();
     if (!session_->end(kPatience)) {
         left_a_thread_ = true;
         log_.warn("a thread of the scenario does not end; what it held has been released");
     }
+    std::string told;
+    for (const std::string& disorder : session_->take_disorders()) {
+        told += (told.empty() ? "not in order: " : "; ") + disorder;
+    }
     session_.reset();
+    return told;
 }
 
 void Server::refuse_queued(const std::string& why) {

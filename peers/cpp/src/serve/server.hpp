@@ -58,7 +58,7 @@ private:
     void start_next_step();
     void finish_step();
     void check_step_time();
-    void end_session(const std::string& why);
+    std::string end_session(const std::string& why);
     void refuse_queued(const std::string& why);
     void answer_step(const Step& step, const StepResult& result);
 

@@ -56,6 +56,12 @@ void ServerRole::start(Answer answer, Log& log) {
         });
 }
 
+Audit ServerRole::audit() {
+    stopping_.request_stop();
+    server_.stop();
+    return server_.audit();
+}
+
 void wait_unless_stopped(const std::stop_token& stop, Milliseconds time) {
     std::mutex mutex;
     std::condition_variable_any stopped;

@@ -56,6 +56,8 @@ public:
     ~ServerRole() { stopping_.request_stop(); }
 
     void start(Answer answer, Log& log);
+    // Of the request buffer. Stops the server.
+    Audit audit();
 
     const ChannelName& name() const noexcept { return name_; }
     const HandlerRecord& record() const noexcept { return record_; }
@@ -63,7 +65,6 @@ public:
 
     RawBuffer request_buffer() const { return RawBuffer(name_.request()); }
     RawBuffer response_buffer() const { return RawBuffer(name_.response()); }
-
 
 private:
     ChannelName name_;

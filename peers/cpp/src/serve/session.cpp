@@ -17,6 +17,7 @@ struct Session::State {
     std::optional<rpc::ExecuteStepParams> step;
     std::optional<StepResult> result;
     std::function<void()> finished;
+    std::vector<std::string> disorders;
     bool ending = false;
     bool ended = false;
 
@@ -43,12 +44,14 @@ Session::Session(const StepRegistry& registry, Log& log, std::string run,
     : state_(std::make_shared<State>()) {
     state_->finished = std::move(finished);
     std::thread([state = state_, &registry, &log, run = std::move(run)] {
+        std::vector<std::string> disorders;
         {
             World world(run, state->holdings, log);
             state->serve(registry, world);
-            world.clear();
+            disorders = world.end();
         }
         const std::lock_guard lock(state->mutex);
+        state->disorders = std::move(disorders);
         state->ended = true;
         state->changed.notify_all();
     }).detach();
@@ -65,6 +68,11 @@ void Session::execute(rpc::ExecuteStepParams step) {
 std::optional<StepResult> Session::take_result() {
     const std::lock_guard lock(state_->mutex);
     return std::exchange(state_->result, std::nullopt);
+}
+
+std::vector<std::string> Session::take_disorders() {
+    const std::lock_guard lock(state_->mutex);
+    return std::exchange(state_->disorders, {});
 }
 
 bool Session::end(Milliseconds patience) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "channel/clock.hpp"
 #include "channel/holdings.hpp"
@@ -39,6 +40,8 @@ public:
 
     // Ends the thread and everything in its World; false, and abandoned, when a step hangs.
     bool end(Milliseconds patience);
+    // What was not in order in the buffers that were read here, once it has ended.
+    std::vector<std::string> take_disorders();
     // Leaves the thread to itself, and releases what it holds of the system.
     void abandon() noexcept;
 

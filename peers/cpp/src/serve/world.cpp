@@ -15,6 +15,19 @@ void World::clear() {
     told_.clear();
 }
 
+std::vector<std::string> World::end() {
+    std::vector<std::string> disorders;
+    const auto look = [&](const BufferName& name, const Audit& audit) {
+        if (audit.unknown) log_.info("buffer '" + name.text() + "': not audited: " + *audit.unknown);
+        if (audit.disorder) disorders.push_back("buffer '" + name.text() + "': " + *audit.disorder);
+    };
+    clients.visit([&](ClientRole& role) { look(role.name().response(), role.client().audit()); });
+    servers.visit([&](ServerRole& role) { look(role.name().request(), role.audit()); });
+    readers.visit([&](ReaderRole& role) { look(role.name(), role.audit()); });
+    clear();
+    return disorders;
+}
+
 ReaderRole& World::create_reader(const std::string& role, const std::string& buffer,
                                  const BlockSizes& sizes) {
     const BufferName name(name_on_machine(buffer));

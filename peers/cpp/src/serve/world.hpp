@@ -56,6 +56,11 @@ public:
         return *entries_.back().role;
     }
 
+    template <class Visit>
+    void visit(Visit&& visit) {
+        for (Entry& entry : entries_) visit(*entry.role);
+    }
+
     bool empty() const noexcept { return entries_.empty(); }
     void clear() { entries_.clear(); }
 
@@ -81,6 +86,8 @@ public:
     Log& log() noexcept { return log_; }
     // Ends everything that earlier steps began.
     void clear();
+    // The same at the end of a scenario. Tells what is not in order in the buffers that are read here.
+    std::vector<std::string> end();
 
     // A buffer's reader in this process; an earlier one of the same role and buffer goes first.
     ReaderRole& create_reader(const std::string& role, const std::string& buffer,

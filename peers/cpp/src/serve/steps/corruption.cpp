@@ -29,7 +29,9 @@ void corrupt_oieb(World& world, const StepArguments& arguments) {
 void corrupt_next_header(World& world, std::uint64_t FrameHeader::* half, std::uint64_t value) {
     RawBuffer raw(world.buffer());
     expect(raw.unread().frames > 0, "expected an unread frame to corrupt, found none");
-    const std::uint64_t position = raw.field(Field::payload_read_pos);
+    // A reader at the end of the ring goes on at its beginning.
+    const std::uint64_t position =
+        raw.field(Field::payload_read_pos) % raw.field(Field::payload_size);
     FrameHeader header = raw.header_at(position);
     header.*half = value;
     raw.set_header_at(position, header);
