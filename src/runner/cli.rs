@@ -91,10 +91,10 @@ Exit codes: as for `run`; a run that is incomplete is not green.";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
-  harmony inspect                  every buffer on this machine, at this moment
-  harmony inspect camera-1         one of them
-  harmony inspect camera-1 --watch the same every half second, with rates, until Ctrl-C
-  harmony inspect --json           for other programs
+  ./test.sh inspect                  every buffer on this machine, at this moment
+  ./test.sh inspect camera-1         one of them
+  ./test.sh inspect camera-1 --watch the same every half second, with rates, until Ctrl-C
+  ./test.sh inspect --json           for other programs
 
 Buffers are read, never changed: nothing is locked, mapped or opened for writing. Rates count a wrap as
 a frame, and bytes at the least: what a writer skips at the end of the ring is not counted.
@@ -103,9 +103,9 @@ Exit codes: 0; 2 wrong usage; 4 there is no buffer of this name; 130 ended by Ct
 
 const CLEAN_EXAMPLES: &str = "\
 Examples:
-  harmony clean --dry-run          what would be removed
-  harmony clean                    remove it
-  harmony clean -v                 and name the files that belong to no buffer
+  ./test.sh clean --dry-run          what would be removed
+  ./test.sh clean                    remove it
+  ./test.sh clean -v                 and name the files that belong to no buffer
 
 A buffer is stale if neither its reader nor its writer lives and nobody holds its lock. Everything else
 is left alone, whatever does not look like a buffer above all.
@@ -114,12 +114,12 @@ Exit codes: 0 nothing stale is left; 1 something could not be removed; 2 wrong u
 
 const COMPLETIONS_EXAMPLES: &str = "\
 To install them:
-  harmony completions bash > ~/.local/share/bash-completion/completions/harmony
-  harmony completions zsh > ~/.zfunc/_harmony          with ~/.zfunc in $fpath, before compinit
-  harmony completions fish > ~/.config/fish/completions/harmony.fish
+  ./test.sh completions bash > ~/.local/share/bash-completion/completions/harmony
+  ./test.sh completions zsh > ~/.zfunc/_harmony          with ~/.zfunc in $fpath, before compinit
+  ./test.sh completions fish > ~/.config/fish/completions/harmony.fish
 
 test.sh takes the same arguments; in ~/.bashrc:
-  eval \"$(harmony completions bash)\"; complete -F _harmony -o bashdefault -o default ./test.sh";
+  eval \"$(./test.sh completions bash)\"; complete -F _harmony -o bashdefault -o default ./test.sh";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
