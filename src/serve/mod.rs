@@ -51,6 +51,7 @@ pub mod registry;
 pub mod rivals;
 pub mod session;
 pub mod stdio;
+pub mod room;
 mod steps;
 pub mod strain;
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl Activity {
     ///
     /// If nobody reads.
     pub fn measure(writer: &mut Writer) -> Result<Activity, Failure> {
-        let stock = Stock::new(FRAME);
+        let stock = Stock::new(FRAME)?;
         let ends = BothEnds::start(writer.name())?;
         let begun = Instant::now();
         let mut bytes = 0;

@@ -275,7 +275,7 @@ fn write_until(
     begun: Instant,
     stop: &AtomicBool,
 ) -> Result<Vec<Write>, Failure> {
-    let stock = Stock::new(FRAME);
+    let stock = Stock::new(FRAME)?;
     let mut writes = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let at = begun.elapsed();

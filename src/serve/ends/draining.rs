@@ -118,7 +118,7 @@ impl Drop for Draining {
 
 fn drain(reader: &mut Reader, pause: Duration, stop: &AtomicBool) -> Result<Drained, Failure> {
     // A frame is at most as large as the ring.
-    let stock = Stock::new(COMPARED);
+    let stock = Stock::new(COMPARED)?;
     let mut copy = vec![0; reader.payload_size()];
     let mut drained = Drained::default();
     while !stop.load(Ordering::Relaxed) {
@@ -171,7 +171,9 @@ mod tests {
     fn all_frames_are_read_and_counted() {
         let (mut draining, mut writer) = pair("all");
         for sequence in 1..=100 {
-            writer.write(&pattern::sequenced(1000, sequence)).unwrap();
+            writer
+                .write(&pattern::sequenced(1000, sequence).unwrap())
+                .unwrap();
         }
         draining.expect_all_read().unwrap();
         assert!(draining.expect_all_read().is_err());
@@ -188,7 +190,7 @@ mod tests {
     fn both_ends_of_a_frame_are_compared() {
         for wrong in [0, 999] {
             let (mut draining, mut writer) = pair(&format!("wrong-{wrong}"));
-            let mut data = pattern::sequenced(1000, 1);
+            let mut data = pattern::sequenced(1000, 1).unwrap();
             data[wrong] ^= 1;
             writer.write(&data).unwrap();
             let failure = draining.expect_all_read().unwrap_err();

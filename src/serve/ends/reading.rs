@@ -371,7 +371,7 @@ mod tests {
         let (mut reading, mut writer) = pair("held");
         writer.set_write_timeout(Duration::from_millis(10));
         assert!(reading.last().is_err());
-        writer.write(&pattern::sequenced(4000, 1)).unwrap();
+        writer.write(&pattern::sequenced(4000, 1).unwrap()).unwrap();
         reading.read().unwrap().expect_sequenced_data().unwrap();
         assert!(matches!(
             writer.write(&[0; 4000]),
@@ -387,7 +387,9 @@ mod tests {
     fn the_next_read_gives_the_earlier_frame_back() {
         let (mut reading, mut writer) = pair("next");
         for sequence in 1..=10 {
-            writer.write(&pattern::sequenced(1900, sequence)).unwrap();
+            writer
+                .write(&pattern::sequenced(1900, sequence).unwrap())
+                .unwrap();
             reading.read().unwrap().expect_sequenced_data().unwrap();
         }
     }
@@ -395,12 +397,16 @@ mod tests {
     #[test]
     fn what_was_read_is_compared() {
         let (mut reading, mut writer) = pair("compared");
-        writer.write(&pattern::sequenced(100, 7)).unwrap();
+        writer.write(&pattern::sequenced(100, 7).unwrap()).unwrap();
         let frame = reading.read().unwrap().clone();
         assert!(frame.expect_sequenced_data().is_err());
         assert!(frame.expect_size(99).is_err());
         assert!(frame.expect_size(100).is_ok());
-        assert!(frame.expect_data(&pattern::sequenced(100, 7)).is_ok());
+        assert!(
+            frame
+                .expect_data(&pattern::sequenced(100, 7).unwrap())
+                .is_ok()
+        );
         assert!(reading.history().expect_count(2).is_err());
         assert!(reading.history().expect_sequential(None).is_err());
         assert!(reading.history().expect_sequential(Some(2)).is_err());

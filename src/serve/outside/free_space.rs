@@ -106,7 +106,7 @@ fn fits(trial: &Trial, total: u64) -> Result<bool, Failure> {
     let mut writer: Writer = trial.connect()?;
     writer.set_write_timeout(std::time::Duration::ZERO);
     let before = RingState::of(&trial.raw)?;
-    let data = pattern::plain((total - HEADER) as usize);
+    let data = pattern::plain((total - HEADER) as usize)?;
     match writer.write(&data) {
         Ok(sequence) => {
             let written = Written {

@@ -64,7 +64,7 @@ fn write_observed(world: &mut World, role: &str, sizes: &[usize]) -> StepOutcome
         let raw = RawSegment::open(writer.name())?;
         let before = Snapshot::of(&raw)?;
         let offset = raw.get(Field::PayloadWritePos)?;
-        let sequence = writer.write(&pattern::sequenced(size, writer.next_sequence()))?;
+        let sequence = writer.write(&pattern::sequenced(size, writer.next_sequence())?)?;
         let change = Change {
             before,
             after: Snapshot::of(&raw)?,
@@ -209,7 +209,7 @@ fn expect_placed(raw: &RawSegment, frame: Placed) -> StepOutcome {
         header.sequence,
     )?;
     let data = raw.payload(frame.offset + HEADER, frame.size)?;
-    let expected = pattern::sequenced(frame.size, frame.sequence);
+    let expected = pattern::sequenced(frame.size, frame.sequence)?;
     pattern::compare(&format!("the frame at {}", frame.offset), &expected, &data)
 }
 

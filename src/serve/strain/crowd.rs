@@ -221,7 +221,7 @@ pub fn cross_everywhere(reader: &mut Reader) -> StepOutcome {
     // With its header, half a ring: each frame ends where the next begins, or where the ring ends.
     let size = reader.payload_size() / 2 - 16;
     for _ in 0..4 {
-        let data = pattern::sequenced(size, writer.next_sequence());
+        let data = pattern::sequenced(size, writer.next_sequence())?;
         writer.write(&data)?;
         let frame = reader.read(CROSSING)?;
         let frame = frame.ok_or_else(|| Failure::new("expected a frame, found none"))?;
