@@ -32,10 +32,12 @@ fn corrupts_oieb_field(world: &mut World, field: String) -> StepOutcome {
         "operation_size" => Field::OiebSize,
         name => Field::named(name)?,
     };
-    let raw = world.segment_in_use("")?;
+    let buffer = world.buffer_in_use("")?;
+    let raw = RawSegment::open(&buffer)?;
     if raw.get(field)? == WRONG {
         return Err(Failure::new(format!("expected another value than {WRONG}")));
     }
+    world.note_broken(&buffer);
     Ok(raw.set(field, WRONG)?)
 }
 
@@ -76,7 +78,8 @@ pub fn corrupt_next_header(
     world: &mut World,
     change: impl FnOnce(RawHeader) -> Result<RawHeader, Failure>,
 ) -> StepOutcome {
-    let raw = world.segment_in_use("")?;
+    let buffer = world.buffer_in_use("")?;
+    let raw = RawSegment::open(&buffer)?;
     let frame = Unread::walk(&raw)?.first()?;
     let changed = change(frame.header)?;
     if changed == frame.header {
@@ -84,6 +87,7 @@ pub fn corrupt_next_header(
             "expected another header than {changed}"
         )));
     }
+    world.note_broken(&buffer);
     Ok(raw.put_header(frame.offset, changed)?)
 }
 
