@@ -7,7 +7,7 @@ use super::figures::{Figures, Short};
 use super::limits::Limits;
 use super::own::bytes;
 use super::scale::Scale;
-use crate::Writer;
+use crate::serve::ends::Writer;
 use crate::serve::ends::reading::READ_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::pattern::Stock;

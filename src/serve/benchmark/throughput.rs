@@ -7,7 +7,7 @@ use super::activity::BothEnds;
 use super::cpu_time::Usage;
 use super::limits::Limits;
 use super::own::bytes;
-use crate::Writer;
+use crate::serve::ends::Writer;
 use crate::serve::ends::reading::READ_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::pattern::Stock;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::figures::{Figures, Short};
-use crate::Writer;
+use crate::serve::ends::Writer;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::segment::{Field, HEADER, RawSegment};
 use crate::serve::pattern::Stock;
