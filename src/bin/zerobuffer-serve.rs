@@ -63,7 +63,8 @@ const USAGE: u8 = 2;
 
 const EXAMPLES: &str = r#"Environment:
   HARMONY_HOST_PID, HARMONY_FEATURE_ID
-          Make a step's buffer name NAME into NAME_<HOST_PID>_<FEATURE_ID>
+          Make a step's buffer name NAME into NAME_<HOST_PID>_<FEATURE_ID>; ignored with --listen,
+          where `initialize` says which run a connection belongs to
   HARMONY_STEP_TIMEOUT
           What --step-timeout says, where it is not given
   ZEROBUFFER_LOG_LEVEL

@@ -27,10 +27,10 @@ use super::request::{Refusal, Request, is_result};
 const CHUNK: usize = 64 * 1024;
 
 /// How much may wait to be answered, in bytes: a peer that only sends is cut off.
-const MAX_BACKLOG: usize = 4 * MAX_BODY;
+pub const MAX_BACKLOG: usize = 4 * MAX_BODY;
 
 /// What a request costs beside its body while it waits, in bytes, roughly.
-const REQUEST_COST: usize = 1024;
+pub const REQUEST_COST: usize = 1024;
 
 /// How long requests that came before the end of the input may still take to be answered.
 const LAST_ANSWERS: Duration = Duration::from_millis(200);

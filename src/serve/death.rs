@@ -4,23 +4,10 @@ use std::fs;
 use std::io;
 use std::process::Command;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use nix::sys::signal::{Signal, raise};
 
-use super::failure::{Failure, StepOutcome};
-use crate::rpc::message::SKIPPED;
-
-/// Why this process does not die where it is asked to.
-pub const SHARED: &str = "this step server's process serves other connections as well";
-
-/// Whether the death of this process would be that of others.
-static IS_SHARED: AtomicBool = AtomicBool::new(false);
-
-/// Says that this process must not die: others depend on it.
-pub fn forbid() {
-    IS_SHARED.store(true, Ordering::Relaxed);
-}
+use super::failure::StepOutcome;
+use super::sharing::expect_alone;
 
 /// Checks that this process may [`die`].
 ///
@@ -28,12 +15,7 @@ pub fn forbid() {
 ///
 /// The failure of a step that cannot be carried out here.
 pub fn expect_allowed() -> StepOutcome {
-    match IS_SHARED.load(Ordering::Relaxed) {
-        true => Err(Failure::new(format!(
-            "{SKIPPED}nobody can die here, because {SHARED}"
-        ))),
-        false => Ok(()),
-    }
+    expect_alone("nobody can die here")
 }
 
 /// Dies by `SIGKILL`: nothing is released, and nobody is told.

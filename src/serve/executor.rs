@@ -38,6 +38,10 @@ struct Stage {
     abandoned: bool,
     /// The step that ran over its time, after which no other may run.
     overdue: Option<String>,
+    /// Whether a step was told that the scenario was ended before it was done.
+    is_interrupted: bool,
+    /// Whether no step may run any more.
+    is_closed: bool,
 }
 
 impl Executor {
@@ -79,26 +83,40 @@ impl Executor {
     /// What was not in order then, after everything is released.
     pub async fn cleanup(&self) -> Result<(), String> {
         let (_, complaints) = self.end_scenario().await;
-        for complaint in &complaints {
-            tracing::error!("{complaint}");
-        }
-        match complaints.is_empty() {
-            true => Ok(()),
-            false => Err(complaints.join("\n")),
-        }
+        tell(complaints)
+    }
+
+    /// As [`cleanup`](Self::cleanup), and executes no step any more.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn close(&self) -> Result<(), String> {
+        let (mut stage, complaints) = self.end_scenario().await;
+        stage.is_closed = true;
+        tell(complaints)
     }
 
     async fn end_scenario(&self) -> (MutexGuard<'_, Stage>, Vec<String>) {
         self.scenario.send_modify(|count| *count += 1);
         let mut stage = self.stage.lock().await;
         stage.overdue = None;
+        let is_interrupted = std::mem::take(&mut stage.is_interrupted);
         let mut complaints = Vec::new();
         if let Some(worker) = stage.worker.take() {
             // Stays set if nobody waits for this any more.
             let abandoned = std::mem::replace(&mut stage.abandoned, true);
-            if let Some(found) = worker.end(RELEASE_PATIENCE).await {
-                complaints = found;
+            let ended = worker.end(RELEASE_PATIENCE).await;
+            if ended.is_released {
                 stage.abandoned = abandoned;
+            } else {
+                tracing::warn!("not everything was released within {RELEASE_PATIENCE:?}");
+            }
+            match ended.complaints {
+                Some(found) => complaints = found,
+                // Which has been told, as the step's failure.
+                None if is_interrupted => {}
+                None => complaints.push(not_ended()),
             }
         }
         self.release_by_name();
@@ -166,6 +184,9 @@ impl Executor {
         if next_scenario.has_changed()? {
             return Err(interrupted());
         }
+        if stage.is_closed {
+            return Err(Failure::new("refused, because the connection has ended"));
+        }
         if let Some(overdue) = &stage.overdue {
             return Err(Failure::new(format!(
                 "refused, because an earlier step ran over its time and was abandoned ({overdue}); \
@@ -184,7 +205,10 @@ impl Executor {
         tokio::select! {
             biased;
             outcome = outcome => outcome.map_err(|_| Failure::new("the scenario's thread is gone")),
-            _ = next_scenario.changed() => Err(interrupted()),
+            _ = next_scenario.changed() => {
+                stage.is_interrupted = true;
+                Err(interrupted())
+            }
             () = tokio::time::sleep(self.step_timeout) => {
                 stage.overdue = Some(name.to_owned());
                 stage.worker = None;
@@ -203,6 +227,24 @@ impl Executor {
         Worker::start(RunId::new(setup), Arc::clone(&self.registry))
             .map_err(|error| Failure::from(error).while_doing("starting the scenario's thread"))
     }
+}
+
+fn tell(complaints: Vec<String>) -> Result<(), String> {
+    for complaint in &complaints {
+        tracing::error!("{complaint}");
+    }
+    match complaints.is_empty() {
+        true => Ok(()),
+        false => Err(complaints.join("\n")),
+    }
+}
+
+/// That a World has not come to its end in time, though no step is known to hold it up.
+fn not_ended() -> String {
+    format!(
+        "the scenario's things were not released within {RELEASE_PATIENCE:?}, and its buffers were not \
+         checked"
+    )
 }
 
 fn interrupted() -> Failure {
@@ -259,10 +301,8 @@ mod tests {
     fn an_overdue_step_is_abandoned_and_others_refused_until_a_new_scenario() {
         run(async {
             let executor = executor(Duration::from_millis(100));
-            let begun = Instant::now();
-            let hanging = executor.execute(params("the test hangs for '3' seconds"));
-            let result = hanging.await;
-            assert!(begun.elapsed() < Duration::from_secs(2));
+            let gate = test_steps::shut_gate();
+            let result = executor.execute(params(&gate.waiting())).await;
             assert!(error(&result).starts_with(STEP_TIMEOUT), "{result:?}");
             assert!(error(&result).contains("(limit 0.1 s)"), "{result:?}");
             let refused = executor.execute(params("the test passes")).await;
@@ -276,9 +316,11 @@ mod tests {
     fn the_limit_counts_from_the_beginning_of_each_step() {
         run(async {
             let executor = executor(Duration::from_millis(500));
-            let step = || executor.execute(params("the test waits '300' ms"));
-            let (first, second) = tokio::join!(step(), step());
-            assert!(first.success && second.success, "{first:?} {second:?}");
+            // Together longer than the limit, and each of them far shorter.
+            let steps = (0..20).map(|_| executor.execute(params("the test waits '30' ms")));
+            for result in futures_util::future::join_all(steps).await {
+                assert!(result.success, "{result:?}");
+            }
         });
     }
 
@@ -286,12 +328,11 @@ mod tests {
     fn the_end_of_a_scenario_interrupts_a_step() {
         run(async {
             let executor = executor(Duration::from_secs(30));
-            let begun = Instant::now();
-            let hanging = executor.execute(params("the test hangs for '3' seconds"));
+            let gate = test_steps::shut_gate();
+            let hanging = executor.execute(params(&gate.waiting()));
             let (hanging, ended) = tokio::join!(hanging, executor.cleanup());
             assert!(error(&hanging).contains("ended before"), "{hanging:?}");
             assert_eq!(ended, Ok(()));
-            assert!(begun.elapsed() < Duration::from_millis(2500));
             assert!(executor.execute(params("the test passes")).await.success);
         });
     }
@@ -309,6 +350,50 @@ mod tests {
             assert!(error(&waiting).contains("ended before"), "{waiting:?}");
             assert_eq!(ended, Ok(()));
             assert!(!dropped.is_dropped(), "the step was executed");
+        });
+    }
+
+    #[test]
+    fn a_scenario_that_does_not_end_in_time_is_complained_of() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let gate = test_steps::shut_gate();
+            let left = executor.execute(params(&gate.waiting()));
+            // Nobody learns what has become of it.
+            let left = tokio::time::timeout(Duration::from_millis(50), left).await;
+            assert!(left.is_err(), "{left:?}");
+            let complaint = executor.cleanup().await.unwrap_err();
+            assert!(complaint.contains("not released within 1s"), "{complaint}");
+            assert!(complaint.contains("not checked"), "{complaint}");
+            assert_eq!(executor.cleanup().await, Ok(()));
+        });
+    }
+
+    #[test]
+    fn what_takes_long_to_be_released_is_no_complaint_once_all_is_checked() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let gate = test_steps::shut_gate();
+            let hold = gate.holding();
+            assert!(executor.execute(params(&hold)).await.success);
+            assert_eq!(executor.cleanup().await, Ok(()));
+        });
+    }
+
+    #[test]
+    fn once_closed_it_executes_nothing() {
+        run(async {
+            let executor = executor(Duration::from_secs(30));
+            let dropped = test_steps::watch_drops();
+            let step = format!("the test holds thing '{}'", dropped.id());
+            assert!(executor.execute(params(&step)).await.success);
+            assert_eq!(executor.close().await, Ok(()));
+            assert!(dropped.is_dropped());
+            let result = executor.execute(params("the test passes")).await;
+            assert!(error(&result).contains("has ended"), "{result:?}");
+            executor.initialize(InitializeParams::default()).await;
+            let result = executor.execute(params("the test passes")).await;
+            assert!(error(&result).contains("has ended"), "{result:?}");
         });
     }
 

@@ -7,17 +7,21 @@
 //!
 //! Web pages are kept out: a browser lets each of them open connections to its user's machine.
 //!
+//! Requests are those that jsonrpsee knows: one without an id, or with a negative or fractional number,
+//! is refused, where over standard streams it is carried out.
+//!
 //! What a connection holds is released when it ends, however it does; a peer that has gone without a
 //! word is noticed by its silence.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jsonrpsee::server::http::response;
+use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{
-    BatchRequestConfig, HttpRequest, PingConfig, Server, ServerConfig,
+    BatchRequestConfig, HttpRequest, PingConfig, Server, ServerConfig, ServerHandle, StopHandle,
     serve_with_graceful_shutdown, stop_channel,
 };
 use nix::sys::signal::Signal;
@@ -28,9 +32,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use super::admission::{Admission, Budget};
 use super::executor::Executor;
 use super::logs::Logs;
-use super::{death, ending, methods};
+use super::{ending, methods, naming, sharing};
 use crate::rpc::framing::MAX_BODY;
 
 /// What stands before the address on the standard output, once connections are accepted.
@@ -87,11 +92,18 @@ pub async fn serve(
     step_timeout: Duration,
     signal: oneshot::Receiver<Signal>,
 ) -> Result<u8, String> {
-    let failed = |error: io::Error| format!("cannot listen: {error}");
+    let failed = |error: std::io::Error| format!("cannot listen: {error}");
     let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    death::forbid();
-    let mut output = io::stdout();
+    sharing::begin();
+    if naming::is_in_environment() {
+        tracing::warn!(
+            "{} and {} are ignored: names come from `initialize`, so that every connection has its own",
+            naming::HOST_PID,
+            naming::FEATURE_ID
+        );
+    }
+    let mut output = std::io::stdout();
     let told = writeln!(output, "{LISTENING_ON}{address}").and_then(|()| output.flush());
     told.map_err(|error| format!("cannot say where it listens: {error}"))?;
     Ok(accept_all(&listener, step_timeout, signal).await)
@@ -149,46 +161,76 @@ async fn attend(
     let serving = async {
         tracing::info!("connected: {peer}");
         let executor = Arc::new(Executor::new(step_timeout, logs));
+        let (stopped, stop) = stop_channel();
+        let budget = Budget::new();
+        let conversation = Conversation {
+            executor: Arc::clone(&executor),
+            budget: budget.clone(),
+            stopped,
+            stop: stop.clone(),
+        };
         tokio::select! {
-            () = converse(socket, Arc::clone(&executor)) => {}
+            () = conversation.hold(socket) => {}
             () = ending.cancelled() => {}
+            why = budget.exceeded() => tracing::error!("{why}: ending the connection"),
         }
+        // Requests may still be taken in, and their calls still wait for their turn.
+        let _ = stop.stop();
         // What is not in order is in the log.
-        let _ = executor.cleanup().await;
+        let _ = executor.close().await;
         tracing::info!("disconnected: {peer}");
     };
     serving.instrument(span).await;
 }
 
-/// Answers requests until the connection has ended.
-async fn converse(socket: TcpStream, executor: Arc<Executor>) {
-    let (stopped, stop) = stop_channel();
-    let methods = methods::of_connection(executor, move || {
-        // Where nobody is left to be told, the connection has ended already.
-        let _ = stop.stop();
-    });
-    let builder = Server::builder()
-        .set_config(configuration())
-        .to_service_builder();
-    let mut service = builder.build(methods, stopped.clone());
-    let closed = service.on_session_closed();
-    let is_remote = socket.local_addr().is_ok_and(|own| !own.ip().is_loopback());
-    let guarded = tower::service_fn(move |request| {
-        let service = service.clone();
-        async move {
-            if is_of_a_page(&request, is_remote) {
-                tracing::warn!("a web page was refused");
-                return Ok(response::denied());
+/// One connection's requests and answers.
+struct Conversation {
+    executor: Arc<Executor>,
+    budget: Budget,
+    stopped: StopHandle,
+    stop: ServerHandle,
+}
+
+impl Conversation {
+    /// Answers requests until the connection has ended.
+    async fn hold(self, socket: TcpStream) {
+        let Conversation {
+            executor,
+            budget,
+            stopped,
+            stop,
+        } = self;
+        let methods = methods::of_connection(executor, move || {
+            // Where nobody is left to be told, the connection has ended already.
+            let _ = stop.stop();
+        });
+        let admission = RpcServiceBuilder::new()
+            .layer_fn(move |service| Admission::to(service, budget.clone()));
+        let builder = Server::builder()
+            .set_config(configuration())
+            .set_rpc_middleware(admission)
+            .to_service_builder();
+        let mut service = builder.build(methods, stopped.clone());
+        let closed = service.on_session_closed();
+        let is_remote = socket.local_addr().is_ok_and(|own| !own.ip().is_loopback());
+        let guarded = tower::service_fn(move |request| {
+            let service = service.clone();
+            async move {
+                if is_of_a_page(&request, is_remote) {
+                    tracing::warn!("a web page was refused");
+                    return Ok(response::denied());
+                }
+                let answered = service.oneshot(request).await;
+                answered.map_err(|error| error.to_string())
             }
-            service.oneshot(request).await.map_err(io::Error::other)
+        });
+        let served = serve_with_graceful_shutdown(socket, guarded, stopped.shutdown()).await;
+        if let Err(error) = served {
+            tracing::warn!("the connection was not a good one: {error}");
         }
-    });
-    let served = serve_with_graceful_shutdown(socket, guarded, stopped.shutdown()).await;
-    if let Err(error) = served {
-        tracing::warn!("the connection was not a good one: {error}");
+        // What was served so far may have become a session, which goes on by itself.
+        closed.await;
     }
-    // What was served so far may have become a session, which goes on by itself.
-    closed.await;
 }
 
 /// Whether somebody else's web page asks. Browsers say where a page comes from; of programs some say

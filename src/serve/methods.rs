@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing::Instrument;
 
-use super::death;
 use super::definitions;
 use super::executor::Executor;
+use super::sharing::SHARED;
 use crate::rpc::message::{self, DiscoverResult, ExecuteStepParams, StepResult, method};
 
 /// The methods after whose answer a step server ends that serves one orchestrator.
@@ -22,7 +22,7 @@ pub const LAST_METHODS: [&str; 2] = [method::SHUTDOWN, method::CRASH];
 
 /// The code of an error that says that this step server does not do such a thing; one of those that
 /// JSON-RPC leaves to servers.
-const REFUSED: i32 = -32000;
+pub(super) const REFUSED: i32 = -32000;
 
 /// The methods of a step server whose process serves one orchestrator.
 ///
@@ -110,7 +110,7 @@ fn register_last_of_connection(
     })?;
     module.register_method::<RpcResult<Value>, _>(method::CRASH, |params, _, _| {
         no_params(&params)?;
-        let why = format!("it does not crash, because {}", death::SHARED);
+        let why = format!("it does not crash, because {SHARED}");
         Err(ErrorObjectOwned::owned(REFUSED, why, None::<()>))
     })?;
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! [`session`] is the life of the process: frames on its standard streams, answered by the
 //! [`methods`] of the contract, until its [`ending`]. Instead it can be [`listening`], and answer many
-//! connections, each as if it were a process. A step goes to the [`executor`], which gives it its turn
+//! connections, each as if it were a process, as far as their `admission` lets them and as `sharing` one
+//! allows. A step goes to the [`executor`], which gives it its turn
 //! and its time limit, and from there to the [`worker`], the thread with the scenario's [`world`],
 //! where [`definitions`] finds the function that carries it out. The functions are in `steps`, one
 //! file a feature file. Why one of them did not do what its text says is a [`failure`].
@@ -26,6 +27,7 @@
 //!
 //! To add a step, write a function with the phrase in its attribute in the file of its feature.
 
+mod admission;
 pub mod allocations;
 pub mod attempt;
 pub mod benchmark;
@@ -49,7 +51,9 @@ mod patience;
 pub mod pattern;
 pub mod registry;
 pub mod rivals;
+pub mod room;
 pub mod session;
+mod sharing;
 pub mod stdio;
 mod steps;
 pub mod strain;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::sharing::is_shared;
 use crate::rpc::message::InitializeParams;
 
 /// The variable with the first half of a run id.
@@ -13,6 +14,22 @@ pub const HOST_PID: &str = "HARMONY_HOST_PID";
 
 /// The variable with the second half of a run id.
 pub const FEATURE_ID: &str = "HARMONY_FEATURE_ID";
+
+/// Whether the environment says which run this is.
+pub fn is_in_environment() -> bool {
+    [HOST_PID, FEATURE_ID]
+        .map(of_environment)
+        .iter()
+        .all(is_set)
+}
+
+fn of_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn is_set(value: &Option<String>) -> bool {
+    value.as_ref().is_some_and(|value| !value.is_empty())
+}
 
 /// What makes names unique to one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,17 +40,20 @@ pub struct RunId {
 }
 
 impl RunId {
-    /// The run id: of the environment if both variables are set, else of `initialize` if it named
-    /// one, else one of its own.
+    /// The run id: of the environment if both variables are set and this process is one scenario's
+    /// alone, else of `initialize` if it named one, else one of its own.
     pub fn new(initialize: Option<&InitializeParams>) -> Self {
-        Self::from_parts(|name| std::env::var(name).ok(), initialize)
+        match is_shared() {
+            true => Self::from_parts(|_| None, initialize),
+            false => Self::from_parts(of_environment, initialize),
+        }
     }
 
     fn from_parts(
         variable: impl Fn(&str) -> Option<String>,
         initialize: Option<&InitializeParams>,
     ) -> Self {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let set = |name| Some(variable(name)).filter(is_set).flatten();
         if let (Some(host), Some(feature)) = (set(HOST_PID), set(FEATURE_ID)) {
             return Self::given(format!("{host}_{feature}"));
         }

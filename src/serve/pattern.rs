@@ -2,6 +2,7 @@
 //! their comparison with what was read.
 
 use super::failure::{Failure, StepOutcome};
+use super::room::room_for;
 
 /// Size in bytes of a frame whose step gives a sequence number and no size.
 pub const DEFAULT_FRAME_SIZE: usize = 1024;
@@ -9,14 +10,22 @@ pub const DEFAULT_FRAME_SIZE: usize = 1024;
 /// The data of a frame with this sequence number: byte i is (i + sequence) mod 256.
 ///
 /// ```
-/// assert_eq!(zerobuffer::serve::pattern::sequenced(3, 255), [255, 0, 1]);
+/// assert_eq!(zerobuffer::serve::pattern::sequenced(3, 255).unwrap(), [255, 0, 1]);
 /// ```
-pub fn sequenced(size: usize, sequence: u64) -> Vec<u8> {
+///
+/// # Errors
+///
+/// If there is no memory for it.
+pub fn sequenced(size: usize, sequence: u64) -> Result<Vec<u8>, Failure> {
+    let mut data = room_for(size)?;
     let piece = sequenced_piece(sequence);
-    // Frames of 100 MiB are made of it, by builds that are not optimised as well.
-    let mut data = piece.repeat(size.div_ceil(piece.len()));
-    data.truncate(size);
-    data
+    data.extend_from_slice(&piece[..size.min(piece.len())]);
+    // Twice as much each time: frames of 100 MiB are made of it, by builds that are not optimised as well.
+    while data.len() < size {
+        let more = data.len().min(size - data.len());
+        data.extend_from_within(..more);
+    }
+    Ok(data)
 }
 
 /// The first 256 bytes of [`sequenced`] data, which repeat themselves.
@@ -26,7 +35,11 @@ pub fn sequenced_piece(sequence: u64) -> [u8; 256] {
 }
 
 /// Data of a frame or a request whose step gives only a size, and metadata: byte i is i mod 256.
-pub fn plain(size: usize) -> Vec<u8> {
+///
+/// # Errors
+///
+/// If there is no memory for it.
+pub fn plain(size: usize) -> Result<Vec<u8>, Failure> {
     sequenced(size, 0)
 }
 
@@ -36,8 +49,12 @@ pub struct Stock(Vec<u8>);
 
 impl Stock {
     /// For frames of up to `longest` bytes.
-    pub fn new(longest: usize) -> Stock {
-        Stock(sequenced(longest + 256, 0))
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it.
+    pub fn new(longest: usize) -> Result<Stock, Failure> {
+        Ok(Stock(sequenced(longest.saturating_add(256), 0)?))
     }
 
     /// As [`sequenced`].
@@ -89,16 +106,19 @@ mod tests {
 
     #[test]
     fn data_is_the_same_in_all_languages() {
+        let sequenced = |size, sequence| sequenced(size, sequence).unwrap();
+        assert!(sequenced(0, 1).is_empty());
         assert_eq!(sequenced(4, 1), [1, 2, 3, 4]);
         assert_eq!(sequenced(3, 254), [254, 255, 0]);
         assert_eq!(sequenced(2, 300), [44, 45]);
         assert_eq!(sequenced(258, 0)[255..], [255, 0, 1]);
-        assert_eq!(plain(258), sequenced(258, 0));
+        assert_eq!(plain(258).unwrap(), sequenced(258, 0));
         let long = sequenced(1000, 77);
+        assert_eq!(long.len(), 1000);
         assert!((0..1000).all(|i| long[i] == (i + 77) as u8));
         assert_eq!(sequenced_piece(300).repeat(2), sequenced(512, 300));
         for (size, sequence) in [(10, 0), (1, 255), (10, 300)] {
-            let stock = Stock::new(10);
+            let stock = Stock::new(10).unwrap();
             assert_eq!(stock.sequenced(size, sequence), sequenced(size, sequence));
         }
         assert_eq!(numbered_request(0), b"Request 0");

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::death::is_alive;
 use super::outside::files::BufferFiles;
 use crate::BufferName;
 
@@ -25,7 +26,7 @@ fn lock_noted() -> MutexGuard<'static, BTreeMap<Held, usize>> {
     NOTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The ends of buffers that one scenario may hold in this process.
+/// The ends of buffers, and the files, that one scenario may hold in this process.
 #[derive(Debug, Default)]
 pub struct Registry(Mutex<BTreeSet<Held>>);
 
@@ -33,6 +34,10 @@ pub struct Registry(Mutex<BTreeSet<Held>>);
 enum Held {
     Reader(BufferName),
     Writer(BufferName),
+    /// Files such as this buffer's reader makes, made without one.
+    Parts(BufferName),
+    /// A file of no buffer.
+    File(PathBuf),
 }
 
 impl Registry {
@@ -44,6 +49,17 @@ impl Registry {
     /// Notes that this process is about to attach to the buffer of this name.
     pub fn note_writer(&self, buffer: &BufferName) {
         self.note(Held::Writer(buffer.clone()));
+    }
+
+    /// Notes that this process is about to make files such as the reader of this buffer makes, and no
+    /// reader. One that comes later takes them over.
+    pub fn note_parts(&self, buffer: &BufferName) {
+        self.note(Held::Parts(buffer.clone()));
+    }
+
+    /// Notes that this process is about to make a file of its own.
+    pub fn note_file(&self, path: &Path) {
+        self.note(Held::File(path.to_owned()));
     }
 
     fn note(&self, held: Held) {
@@ -109,32 +125,60 @@ impl std::fmt::Display for Held {
         match self {
             Held::Reader(buffer) => write!(f, "the reader of '{buffer}'"),
             Held::Writer(buffer) => write!(f, "the writer of '{buffer}'"),
+            Held::Parts(buffer) => write!(f, "files for '{buffer}' that no reader has made"),
+            Held::File(path) => write!(f, "{}", path.display()),
         }
     }
 }
 
 /// Whether this process held it until now.
 fn release(held: &Held) -> io::Result<bool> {
-    let (buffer, pid_at) = match held {
-        Held::Reader(buffer) => (buffer, READER_PID),
-        Held::Writer(buffer) => (buffer, WRITER_PID),
-    };
+    match held {
+        Held::Reader(buffer) => Ok(leave(buffer, READER_PID)? && remove_all(buffer)?),
+        Held::Writer(buffer) => leave(buffer, WRITER_PID),
+        Held::Parts(buffer) => Ok(!has_reader(buffer)? && remove_all(buffer)?),
+        Held::File(path) => remove(path),
+    }
+}
+
+/// Takes this process out of its place in a segment; whether it was there.
+fn leave(buffer: &BufferName, pid_at: u64) -> io::Result<bool> {
     let segment = buffer.segment_path();
-    let file = match OpenOptions::new().read(true).write(true).open(segment) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
+    let Some(file) = if_there(OpenOptions::new().read(true).write(true).open(segment))? else {
+        return Ok(false);
     };
     if owner(&file, pid_at)? != u64::from(std::process::id()) {
         return Ok(false);
     }
     file.write_all_at(&0u64.to_le_bytes(), pid_at)?;
-    if matches!(held, Held::Reader(_)) {
-        for path in BufferFiles::of(buffer).all() {
-            remove(path)?;
-        }
-    }
     Ok(true)
+}
+
+/// Whether a buffer has a reader: somebody who holds its lock, or who lives in its segment.
+fn has_reader(buffer: &BufferName) -> io::Result<bool> {
+    if if_there(BufferFiles::of(buffer).is_locked())? == Some(true) {
+        return Ok(true);
+    }
+    match if_there(File::open(buffer.segment_path()))? {
+        Some(segment) => Ok(is_alive(owner(&segment, READER_PID)?)),
+        None => Ok(false),
+    }
+}
+
+fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Removes all files of a buffer; whether there were any.
+fn remove_all(buffer: &BufferName) -> io::Result<bool> {
+    let mut were_there = false;
+    for path in BufferFiles::of(buffer).all() {
+        were_there |= remove(path)?;
+    }
+    Ok(were_there)
 }
 
 fn owner(segment: &File, pid_at: u64) -> io::Result<u64> {
@@ -143,11 +187,9 @@ fn owner(segment: &File, pid_at: u64) -> io::Result<u64> {
     Ok(u64::from_le_bytes(pid))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+/// Removes a file; whether it was there.
+fn remove(path: &Path) -> io::Result<bool> {
+    Ok(if_there(fs::remove_file(path))?.is_some())
 }
 
 #[cfg(test)]
@@ -245,6 +287,43 @@ mod tests {
         registry.note_writer(&fake.0);
         assert_eq!(registry.release().len(), 1);
         assert_eq!((fake.files(), fake.writer()), (4, 0));
+    }
+
+    #[test]
+    fn files_without_a_reader_are_removed_unless_one_has_taken_them_over() {
+        let registry = Registry::default();
+        let fake = Fake::new("parts", 0, 0);
+        registry.note_parts(&fake.0);
+        for path in [fake.0.segment_path(), fake.0.lock_path()] {
+            fs::remove_file(path).unwrap();
+        }
+        let told = format!("files for '{}' that no reader has made", fake.0);
+        assert_eq!(registry.release(), [told]);
+        assert_eq!(fake.files(), 0);
+        assert_eq!(registry.release(), [""; 0]);
+
+        let living = Fake::new("parts", 0, 1);
+        assert_eq!(registry.release(), [""; 0]);
+        assert_eq!(living.files(), 4);
+        let locked = Fake::new("parts", 0, 0);
+        let lock = File::open(locked.0.lock_path()).unwrap();
+        lock.lock().unwrap();
+        assert_eq!(registry.release(), [""; 0]);
+        assert_eq!(locked.files(), 4);
+        drop(lock);
+        assert_eq!(registry.release().len(), 1);
+        assert_eq!(locked.files(), 0);
+    }
+
+    #[test]
+    fn a_file_of_no_buffer_is_removed() {
+        let path = Path::new("/dev/shm").join(format!("registry-file-{}", std::process::id()));
+        let registry = Registry::default();
+        registry.note_file(&path);
+        assert_eq!(registry.release(), [""; 0]);
+        fs::write(&path, "").unwrap();
+        assert_eq!(registry.release(), [path.display().to_string()]);
+        assert!(!path.exists());
     }
 
     #[test]

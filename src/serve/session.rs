@@ -16,6 +16,7 @@ use super::executor::Executor;
 use super::listening;
 use super::logs::{self, Logs};
 use super::methods::{self, LAST_METHODS};
+use super::registry;
 use super::stdio::{self, FrameStreams};
 use crate::rpc::message::method;
 use crate::rpc::server::{self, End};
@@ -64,7 +65,7 @@ impl Transport {
     }
 }
 
-/// Serves to the end; the status to end with.
+/// Serves to the end; the status to end with. What a World that hangs still holds is released.
 fn serve(options: &Options, logs: Logs) -> Result<u8, String> {
     let transport = Transport::open(options.listen)?;
     ending::hold_back_signals().map_err(|error| format!("cannot hold back signals: {error}"))?;
@@ -76,7 +77,7 @@ fn serve(options: &Options, logs: Logs) -> Result<u8, String> {
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let signal = ending::next_signal();
     let signal = signal.map_err(|error| format!("cannot wait for signals: {error}"))?;
-    match transport {
+    let status = match transport {
         Transport::Streams(streams) => {
             let executor = Executor::new(options.step_timeout, logs);
             Ok(runtime.block_on(serve_streams(Arc::new(executor), streams, signal)))
@@ -84,7 +85,9 @@ fn serve(options: &Options, logs: Logs) -> Result<u8, String> {
         Transport::Socket(listener) => {
             runtime.block_on(listening::serve(listener, options.step_timeout, signal))
         }
-    }
+    };
+    registry::release_all();
+    status
 }
 
 async fn serve_streams(

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::definitions;
 use super::failure::Failure;
@@ -34,8 +35,19 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Worker {
     jobs: mpsc::Sender<Job>,
-    /// Resolves when the World is gone, with what was not in order at its end.
-    ended: oneshot::Receiver<Vec<String>>,
+    /// Resolves at the end of the scenario, with what was not in order then.
+    audited: oneshot::Receiver<Vec<String>>,
+    /// Resolves when the World is gone, with what went wrong in that.
+    released: oneshot::Receiver<Vec<String>>,
+}
+
+/// The end of a World, as far as it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// What was not in order, if that is known.
+    pub complaints: Option<Vec<String>>,
+    /// Whether everything is released.
+    pub is_released: bool,
 }
 
 #[derive(Debug)]
@@ -53,18 +65,28 @@ impl Worker {
     pub fn start(run: RunId, registry: Arc<Registry>) -> io::Result<Worker> {
         install_panic_hook();
         let (jobs, waiting) = mpsc::channel();
-        let (tell_end, ended) = oneshot::channel();
+        let (tell_audited, audited) = oneshot::channel();
+        let (tell_released, released) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
         std::thread::Builder::new()
             .name("world".into())
             .spawn(in_current_span(move || {
-                let complaints = work(World::for_run(run, registry), &runtime, &waiting);
-                // Nobody waits any more for a World that was let go of.
-                let _ = tell_end.send(complaints);
+                let mut world = World::for_run(run, registry);
+                work(&mut world, &runtime, &waiting);
+                tell(tell_audited, guarded(CHECKING, || world.audit()));
+                let release = || {
+                    drop(world);
+                    Vec::new()
+                };
+                tell(tell_released, guarded(RELEASING, release));
             }))?;
-        Ok(Worker { jobs, ended })
+        Ok(Worker {
+            jobs,
+            audited,
+            released,
+        })
     }
 
     /// Has a step executed after those before it. The receiver fails only if the thread is gone.
@@ -75,45 +97,65 @@ impl Worker {
         outcome
     }
 
-    /// Lets go of the World once its step is done. Yields what was not in order at its end, or
-    /// nothing if it was not gone within `patience`.
-    pub async fn end(self, patience: Duration) -> Option<Vec<String>> {
+    /// Lets go of the World once its step is done, and waits no longer than `patience` for its end.
+    pub async fn end(self, patience: Duration) -> Ended {
         drop(self.jobs);
-        let ended = tokio::time::timeout(patience, self.ended).await.ok()?;
-        Some(ended.unwrap_or_else(|_| vec!["the scenario's thread is gone".to_owned()]))
+        let deadline = Instant::now() + patience;
+        let mut ended = Ended {
+            complaints: None,
+            is_released: false,
+        };
+        for told in [self.audited, self.released] {
+            match tokio::time::timeout_at(deadline, told).await {
+                Ok(Ok(told)) => ended.complaints.get_or_insert_default().extend(told),
+                Ok(Err(_)) => {
+                    let gone = "the scenario's thread is gone".to_owned();
+                    ended.complaints.get_or_insert_default().push(gone);
+                    break;
+                }
+                Err(_) => return ended,
+            }
+        }
+        ended.is_released = true;
+        ended
     }
 }
 
-fn work(
-    mut world: World,
-    runtime: &tokio::runtime::Runtime,
-    jobs: &mpsc::Receiver<Job>,
-) -> Vec<String> {
+fn work(world: &mut World, runtime: &tokio::runtime::Runtime, jobs: &mpsc::Receiver<Job>) {
     IN_STEP.set(true);
     for job in jobs {
-        let outcome = runtime.block_on(execute(&mut world, job.params));
+        let outcome = runtime.block_on(execute(world, job.params));
         // Nobody waits any more for a step that ran over its time.
         let _ = job.done.send(outcome);
     }
-    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let complaints = world.end();
-        drop(world);
-        complaints
-    }));
-    ended.unwrap_or_else(|panic| {
-        let message = panic_message(&*panic);
-        tracing::error!("releasing the scenario's things panicked: {message}");
-        vec![format!(
-            "releasing the scenario's things panicked: {message}"
-        )]
+}
+
+/// What the end of a World consists of.
+const CHECKING: &str = "checking the scenario's buffers";
+const RELEASING: &str = "releasing the scenario's things";
+
+/// What `part` yields, or that it has panicked.
+fn guarded(what: &str, part: impl FnOnce() -> Vec<String>) -> Vec<String> {
+    let done = std::panic::catch_unwind(AssertUnwindSafe(part));
+    done.unwrap_or_else(|panic| {
+        let message = format!("{what} panicked: {}", panic_message(&*panic));
+        tracing::error!("{message}");
+        vec![message]
     })
+}
+
+/// Of a World that was let go of, only the log can be told.
+fn tell(waiting: oneshot::Sender<Vec<String>>, complaints: Vec<String>) {
+    for complaint in waiting.send(complaints).err().into_iter().flatten() {
+        tracing::error!("of a scenario that was let go of: {complaint}");
+    }
 }
 
 async fn execute(world: &mut World, params: ExecuteStepParams) -> Outcome {
     let result = match definitions::find(&params) {
         Err(failure) => Err(failure),
         Ok(step) => {
-            world.context = params.context.clone();
+            world.take_context(params.context.clone());
             let future = (step.function)(world, step.context);
             AssertUnwindSafe(future)
                 .catch_unwind()
@@ -166,7 +208,6 @@ fn install_panic_hook() {
 mod tests {
     use super::super::test_steps::{self, params};
     use super::*;
-    use std::time::Instant;
 
     fn worker() -> Worker {
         Worker::start(RunId::new(None), Arc::default()).unwrap()
@@ -222,18 +263,39 @@ mod tests {
             let step = format!("the test holds thing '{}'", dropped.id());
             assert_eq!(worker.execute(params(&step)).await.unwrap().result, Ok(()));
             assert!(!dropped.is_dropped());
-            assert_eq!(worker.end(Duration::from_secs(5)).await, Some(Vec::new()));
+            let ended = worker.end(Duration::from_secs(5)).await;
+            let in_order = Ended {
+                complaints: Some(Vec::new()),
+                is_released: true,
+            };
+            assert_eq!(ended, in_order);
             assert!(dropped.is_dropped());
+        });
+    }
+
+    #[test]
+    fn what_takes_long_to_be_released_keeps_no_complaint_back() {
+        let worker = worker();
+        let gate = test_steps::shut_gate();
+        let hold = gate.holding();
+        run(async {
+            let hold = params(&hold);
+            assert_eq!(worker.execute(hold).await.unwrap().result, Ok(()));
+            let ended = worker.end(Duration::from_secs(1)).await;
+            assert_eq!(
+                (ended.complaints, ended.is_released),
+                (Some(Vec::new()), false)
+            );
         });
     }
 
     #[test]
     fn a_hanging_step_does_not_hold_up_the_end() {
         let worker = worker();
-        let stuck = worker.execute(params("the test hangs for '3' seconds"));
-        let begun = Instant::now();
-        assert_eq!(run(worker.end(Duration::from_millis(50))), None);
-        assert!(begun.elapsed() < Duration::from_secs(2));
+        let gate = test_steps::shut_gate();
+        let stuck = worker.execute(params(&gate.waiting()));
+        let ended = run(worker.end(Duration::from_millis(50)));
+        assert_eq!((ended.complaints, ended.is_released), (None, false));
         drop(stuck);
     }
 }

@@ -3,6 +3,7 @@
 //! One process can play any number of roles at once, so nothing here belongs to a role: steps find
 //! their reader, writer, server or client by what their text names.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,13 @@ use super::attempt::Attempts;
 use super::benchmark::Benchmarks;
 use super::channels::calling::CallingEnd;
 use super::channels::serving::ServingEnd;
+use super::ends::audit::{audit, left_out, not_in_order};
 use super::ends::draining::Draining;
 use super::ends::reading::ReadingEnd;
+use super::ends::told::{tell_broken, told_broken};
 use super::ends::writing::WritingEnd;
 use super::ends::{Reader, Writer};
-use super::failure::{Failure, StepOutcome};
+use super::failure::Failure;
 use super::findings::Findings;
 use super::held::Held;
 use super::naming::RunId;
@@ -61,8 +64,12 @@ pub struct World {
     pub seen: Vec<BufferFiles>,
     /// What earlier steps of the scenario told, in any process; what a step adds is handed on.
     pub context: StringMap,
+    /// Names of the buffers that steps have broken on purpose, in any process.
+    broken: BTreeSet<String>,
     #[cfg(test)]
     pub(super) witness: Option<super::test_steps::DropNote>,
+    #[cfg(test)]
+    pub(super) burden: Option<super::test_steps::Burden>,
 }
 
 impl World {
@@ -84,8 +91,11 @@ impl World {
             structures: Structures::default(),
             seen: Vec::new(),
             context: StringMap::new(),
+            broken: BTreeSet::new(),
             #[cfg(test)]
             witness: None,
+            #[cfg(test)]
+            burden: None,
         }
     }
 
@@ -201,42 +211,72 @@ impl World {
         &self.registry
     }
 
-    /// Ends the scenario: checks the buffers that it writes and reads, the latter when nobody here
-    /// writes them any more, and releases everything. Yields what is not in order.
-    pub fn end(&mut self) -> Vec<String> {
-        let told = |buffer: &BufferName, found: StepOutcome| {
-            let failure = found.err()?;
-            Some(format!(
-                "the account of buffer '{buffer}' is not in order: {failure}"
-            ))
+    /// Notes that a step breaks this buffer on purpose, so that its account need not be in order; other
+    /// processes are told.
+    pub fn note_broken(&mut self, buffer: &BufferName) {
+        self.broken.insert(buffer.to_string());
+        tell_broken(&mut self.context, buffer);
+    }
+
+    /// Takes the context that an earlier step has handed on.
+    pub fn take_context(&mut self, context: StringMap) {
+        self.broken.extend(told_broken(&context).map(str::to_owned));
+        self.context = context;
+    }
+
+    /// Checks the buffers that the scenario writes and reads, the latter when nobody here writes them
+    /// any more. Yields what is not in order. What may take long to be released is still there: see
+    /// [`release`](Self::release).
+    pub fn audit(&mut self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let broken = &self.broken;
+        let is_sound = |buffer: &BufferName| {
+            let is_broken = broken.contains(buffer.as_str());
+            if is_broken {
+                left_out(buffer.as_str(), "a step has broken it on purpose");
+            }
+            !is_broken
         };
-        let written = self.writers.iter_mut();
-        let written = written.filter_map(|writing| told(writing.buffer(), writing.audit()));
-        let mut complaints: Vec<String> = written.collect();
-        self.release_all_but_readers();
-        let read = self.readers.iter_mut().filter_map(|reading| {
-            let found = reading.audit();
-            told(reading.buffer(), found)
-        });
-        complaints.extend(read);
-        self.readers.clear();
-        complaints
+        for writing in self.writers.iter_mut() {
+            if is_sound(writing.buffer())
+                && let Err(failure) = writing.audit()
+            {
+                complaints.push(not_in_order(writing.buffer().as_str(), failure));
+            }
+        }
+        self.strain = Strain::default();
+        self.structures = Structures::default();
+        self.benchmarks = Benchmarks::default();
+        self.writers.clear();
+        self.draining
+            .iter_mut()
+            .for_each(|draining| draining.stop());
+        let mut drained = Vec::new();
+        for draining in self.draining.iter_mut() {
+            match draining.end() {
+                Ok(reading) => drained.extend(reading),
+                Err(failure) => complaints.push(failure),
+            }
+        }
+        let readers = self.readers.iter_mut().chain(&mut drained);
+        // A reader that has come upon what was broken knows what there is left to be checked.
+        let sound =
+            readers.filter(|reading| reading.has_found_flaw() || is_sound(reading.buffer()));
+        complaints.extend(audit(sound));
+        complaints.iter().map(ToString::to_string).collect()
     }
 
     /// Releases everything, as if the scenario began anew.
     pub fn release(&mut self) {
-        self.release_all_but_readers();
-        self.readers.clear();
-    }
-
-    fn release_all_but_readers(&mut self) {
         self.strain = Strain::default();
         self.structures = Structures::default();
-        self.clients.clear();
-        self.servers.clear();
         self.draining.clear();
         self.benchmarks = Benchmarks::default();
         self.writers.clear();
+        self.readers.clear();
+        self.clients.clear();
+        // Their handlers are waited for.
+        self.servers.clear();
     }
 }
 

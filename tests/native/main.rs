@@ -84,7 +84,7 @@ async fn run(arguments: Arguments, sandbox: Sandbox) -> ExitCode {
             async move {
                 if let Some(world) = world {
                     // What it held is released before it is looked for.
-                    let complaints = world.end();
+                    let complaints = world.audit();
                     *world = World::new().await.expect("a World can always be made");
                     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
                 }

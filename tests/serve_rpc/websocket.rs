@@ -90,29 +90,43 @@ impl RawConnection {
     }
 
     fn send(&mut self, method: &str, params: Value) {
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let body = body.to_string();
-        self.begin_message(body.len());
-        self.0.write_all(body.as_bytes()).unwrap();
+        self.try_send(method, params).unwrap();
     }
 
-    /// The next text message; pings are left out.
+    fn try_send(&mut self, method: &str, params: Value) -> std::io::Result<()> {
+        self.send_body(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+    }
+
+    fn send_body(&mut self, body: &Value) -> std::io::Result<()> {
+        let body = body.to_string();
+        let length = u64::try_from(body.len()).unwrap().to_be_bytes();
+        let header = [&[0x81, 0x80 | 127][..], &length, &[0; 4]].concat();
+        self.0.write_all(&[&header, body.as_bytes()].concat())
+    }
+
     fn answer(&mut self) -> Value {
+        self.try_answer().unwrap().expect("the connection lasts")
+    }
+
+    /// The next text message, or nothing if the connection is closed; pings are left out.
+    fn try_answer(&mut self) -> std::io::Result<Option<Value>> {
         loop {
             let mut header = [0; 2];
-            self.0.read_exact(&mut header).unwrap();
+            self.0.read_exact(&mut header)?;
             let length = match header[1] {
                 126 => {
                     let mut length = [0; 2];
-                    self.0.read_exact(&mut length).unwrap();
+                    self.0.read_exact(&mut length)?;
                     usize::from(u16::from_be_bytes(length))
                 }
                 short => usize::from(short),
             };
             let mut body = vec![0; length];
-            self.0.read_exact(&mut body).unwrap();
-            if header[0] == 0x81 {
-                return serde_json::from_slice(&body).unwrap();
+            self.0.read_exact(&mut body)?;
+            match header[0] {
+                0x81 => return Ok(Some(serde_json::from_slice(&body).unwrap())),
+                0x88 => return Ok(None),
+                _ => {}
             }
         }
     }
@@ -312,6 +326,129 @@ async fn signals_release_everything_of_all_connections() {
         assert_eq!(status.code(), Some(128 + signal as i32));
         run.assert_nothing_left();
         hanging_run.assert_nothing_left();
+    }
+}
+
+#[test]
+fn nothing_is_executed_for_a_connection_that_a_signal_has_ended() {
+    let mut server = Listener::start();
+    let (run, hanging_run) = (Run::new(), Run::new());
+    let [mut raw, mut hanging] = [&run, &hanging_run].map(|run| {
+        let mut raw = RawConnection::open(server.address);
+        let params = json!({"hostPid": run.host_pid, "featureId": run.feature_id});
+        raw.send("initialize", params);
+        assert_eq!(raw.answer()["result"], true);
+        raw
+    });
+    for (kind, step) in [("Given", CREATE), ("When", CONNECT), ("When", WRITE)] {
+        hanging.send("executeStep", step_params(kind, step));
+        assert_eq!(hanging.answer()["result"]["success"], true);
+    }
+    // What holds up the end, so that there is time to ask for more.
+    hanging.send("executeStep", step_params("When", HANG));
+    hanging.send("health", json!([]));
+    assert_eq!(hanging.answer()["result"], true);
+    server.signal(Signal::SIGTERM);
+    while raw
+        .try_send("executeStep", step_params("Given", CREATE))
+        .is_ok_and(|()| matches!(raw.try_answer(), Ok(Some(_))))
+    {}
+    let status = server.end_by(Signal::SIGTERM);
+    assert_eq!(status.code(), Some(128 + Signal::SIGTERM as i32));
+    run.assert_nothing_left();
+    hanging_run.assert_nothing_left();
+}
+
+#[test]
+fn a_request_that_could_not_be_answered_is_refused_with_an_answer() {
+    let server = Listener::start();
+    let mut raw = RawConnection::open(server.address);
+    let run = Run::new();
+    let params = json!({"hostPid": run.host_pid, "featureId": run.feature_id});
+    raw.send("initialize", params);
+    assert_eq!(raw.answer()["result"], true);
+    let step = step_params("Given", CREATE);
+    let without_id = json!({"jsonrpc": "2.0", "method": "executeStep", "params": step});
+    for id in [None, Some(json!(-1)), Some(json!(2.5))] {
+        let mut request = without_id.clone();
+        if let Some(id) = id {
+            request["id"] = id;
+        }
+        raw.send_body(&request).unwrap();
+        let answer = raw.answer();
+        assert_eq!(answer["error"]["code"], -32600, "{answer}");
+        assert_eq!(answer["id"], Value::Null);
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains("the id of a request"), "{message}");
+        run.assert_nothing_left();
+    }
+    for id in [json!(0), json!("seven"), Value::Null] {
+        raw.send_body(&json!({"jsonrpc": "2.0", "id": id, "method": "health"}))
+            .unwrap();
+        let answer = raw.answer();
+        assert_eq!(answer, json!({"jsonrpc": "2.0", "id": id, "result": true}));
+    }
+}
+
+#[test]
+fn a_peer_that_only_sends_is_cut_off() {
+    let server = Listener::start();
+    let run = Run::new();
+    let mut raw = RawConnection::open(server.address);
+    let params = json!({"hostPid": run.host_pid, "featureId": run.feature_id});
+    raw.send("initialize", params);
+    assert_eq!(raw.answer()["result"], true);
+    for (kind, step) in [("Given", CREATE), ("When", CONNECT), ("When", WRITE)] {
+        raw.send("executeStep", step_params(kind, step));
+        assert_eq!(raw.answer()["result"]["success"], true);
+    }
+    raw.send("executeStep", step_params("When", HANG));
+    let mut large = step_params("Given", "all processes are ready");
+    large["parameters"] = json!({"p": "p".repeat(MAX_BODY - 1024)});
+    for _ in 0..5 {
+        // From some time on nobody takes them.
+        let _ = raw.try_send("executeStep", large.clone());
+    }
+    server.await_record("of requests wait to be answered: ending the connection");
+    while let Ok(Some(_)) = raw.try_answer() {}
+    server.await_record("disconnected: ");
+    run.assert_nothing_left();
+}
+
+#[tokio::test]
+async fn names_come_from_initialize_whatever_the_variables_say() {
+    let other = Run::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zerobuffer-serve"));
+    command
+        .args(["--listen", "127.0.0.1:0"])
+        .env("HARMONY_HOST_PID", other.host_pid.to_string())
+        .env("HARMONY_FEATURE_ID", other.feature_id.to_string());
+    let server = Listener::spawn(command);
+    server.await_record("HARMONY_HOST_PID and HARMONY_FEATURE_ID are ignored");
+    let runs = [Run::new(), Run::new()];
+    for run in &runs {
+        let connection = Connection::of_run(run, &server).await;
+        connection.pass("Given", CREATE).await;
+        assert_eq!(run.leftovers().len(), 4);
+    }
+    other.assert_nothing_left();
+}
+
+#[tokio::test]
+async fn what_a_process_has_for_all_is_neither_counted_nor_withheld() {
+    let server = Listener::start();
+    let run = Run::new();
+    let connection = Connection::of_run(&run, &server).await;
+    let planned = "attempt to create buffer 'planned' with default config";
+    connection.pass("Given", planned).await;
+    for step in [
+        "the test simulates semaphore creation failure",
+        "perform '10' iterations of:",
+    ] {
+        let result = connection.step("Given", step).await;
+        let error = result["error"].as_str().unwrap();
+        let expected = "Skipped: what this process holds cannot be counted here, because";
+        assert!(error.starts_with(expected), "{error}");
     }
 }
 

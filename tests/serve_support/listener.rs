@@ -29,11 +29,17 @@ impl Listener {
     }
 
     pub fn start_with(arguments: &[&str]) -> Self {
-        let records = tempfile::NamedTempFile::new().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_zerobuffer-serve"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zerobuffer-serve"));
+        command
             .args(arguments)
             .env_remove("HARMONY_HOST_PID")
-            .env_remove("HARMONY_FEATURE_ID")
+            .env_remove("HARMONY_FEATURE_ID");
+        Self::spawn(command)
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
+        let records = tempfile::NamedTempFile::new().unwrap();
+        let mut child = command
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -41,7 +41,7 @@ impl Run {
         let id = format!("_{}_{}", self.host_pid, self.feature_id);
         let of_this_run = |name: &str| {
             let plain = name.strip_suffix(".lock").unwrap_or(name);
-            let plain = ["_request", "_response"]
+            let plain = ["_request", "_response", ".barrier"]
                 .iter()
                 .find_map(|end| plain.strip_suffix(end))
                 .unwrap_or(plain);

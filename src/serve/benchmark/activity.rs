@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::cpu_time::{CpuClock, Usage};
+use crate::BufferName;
+use crate::serve::ends::Writer;
 use crate::serve::ends::reading::READ_TIMEOUT;
 use crate::serve::failure::Failure;
 use crate::serve::outside::segment::{Field, RawSegment};
 use crate::serve::pattern::Stock;
-use crate::{BufferName, Writer};
 
 /// How long it is measured.
 const MEASURED: Duration = Duration::from_secs(1);
@@ -154,7 +155,7 @@ impl Activity {
     ///
     /// If nobody reads.
     pub fn measure(writer: &mut Writer) -> Result<Activity, Failure> {
-        let stock = Stock::new(FRAME);
+        let stock = Stock::new(FRAME)?;
         let ends = BothEnds::start(writer.name())?;
         let begun = Instant::now();
         let mut bytes = 0;

@@ -7,10 +7,11 @@ use super::figures::{Figures, Short};
 use super::limits::Limits;
 use super::own::bytes;
 use super::scale::Scale;
-use crate::Writer;
+use crate::serve::ends::Writer;
 use crate::serve::ends::reading::READ_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::pattern::Stock;
+use crate::serve::room::room_for;
 
 /// What "low milliseconds" are.
 const LOW_MILLISECONDS: Duration = Duration::from_millis(10);
@@ -52,8 +53,8 @@ impl Latency {
     ) -> Result<Latency, Failure> {
         let length = bytes(size)?;
         let iterations = scale.iterations(iterations, LEAST);
-        let stock = Stock::new(length);
-        let mut took = Vec::with_capacity(iterations);
+        let stock = Stock::new(length)?;
+        let mut took = room_for(iterations)?;
         for number in 0..WARM_UP + iterations {
             let data = stock.sequenced(length, writer.next_sequence());
             let begun = Instant::now();

@@ -10,6 +10,7 @@ use super::own::{OwnSemaphore, hertz};
 use super::scale::Scale;
 use crate::BufferName;
 use crate::serve::failure::{Failure, StepOutcome};
+use crate::serve::room::room_for;
 
 /// How long signals are sent at each rate.
 const TIME: Duration = Duration::from_secs(10);
@@ -69,16 +70,17 @@ impl Signals {
     ///
     /// If the rate is none, or a signal is lost.
     pub fn at_rate(&self, rate: &str, scale: Scale) -> Result<AtRate, Failure> {
-        let period = Duration::from_secs(1) / hertz(rate)? as u32;
+        let period = Duration::from_secs(1) / u32::try_from(hertz(rate)?)?;
         let count = ((scale.time(TIME).as_secs_f64() / period.as_secs_f64()) as usize).max(LEAST);
         let begun = Instant::now();
-        let sent: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
+        let mut sent = room_for(count)?;
+        sent.resize_with(count, || AtomicU64::new(0));
         let semaphore = &self.semaphores[0];
         let (posting, woken) = std::thread::scope(|scope| {
             let receiving = || receive(semaphore, &sent, begun);
             let receiver = std::thread::Builder::new().spawn_scoped(scope, receiving)?;
             let posting = send(semaphore, &sent, begun, period);
-            std::io::Result::Ok((posting, receiver.join()))
+            Result::<_, Failure>::Ok((posting?, receiver.join()))
         })?;
         let elapsed = begun.elapsed();
         let (waiting, latencies) =
@@ -110,8 +112,8 @@ fn send(
     sent: &[AtomicU64],
     begun: Instant,
     period: Duration,
-) -> Duration {
-    let mut posts = Vec::with_capacity(sent.len());
+) -> Result<Duration, Failure> {
+    let mut posts = room_for(sent.len())?;
     for (number, at) in (1..).zip(sent) {
         let due = period * number;
         let early = due.saturating_sub(begun.elapsed() + EARLY);
@@ -127,7 +129,7 @@ fn send(
         posts.push(begun.elapsed() - before);
     }
     let count = posts.len() as u32;
-    Figures::of(posts).map_or(Duration::ZERO, |posts| posts.median() * count)
+    Ok(Figures::of(posts).map_or(Duration::ZERO, |posts| posts.median() * count))
 }
 
 /// Waits for every signal; its own CPU time, and how long after each post it was awake.
@@ -137,7 +139,7 @@ fn receive(
     begun: Instant,
 ) -> Result<(Duration, Vec<Duration>), Failure> {
     let clock = CpuClock::of_this_thread()?;
-    let mut latencies = Vec::with_capacity(sent.len());
+    let mut latencies = room_for(sent.len())?;
     for at in sent {
         if !semaphore.wait(PATIENCE) {
             return Err(Failure::new(format!(
@@ -242,7 +244,9 @@ mod tests {
         assert_eq!(at_rate.latency.count(), 200);
         assert!(at_rate.usage.elapsed >= Duration::from_millis(200));
         assert!(at_rate.usage.cpu > Duration::ZERO);
-        assert!(signals.at_rate("often", scale).is_err());
+        for rate in ["often", "4000000000Hz", "4000000000kHz"] {
+            assert!(signals.at_rate(rate, scale).is_err(), "{rate}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::activity::BothEnds;
 use super::cpu_time::Usage;
 use super::limits::Limits;
 use super::own::bytes;
-use crate::Writer;
+use crate::serve::ends::Writer;
 use crate::serve::ends::reading::READ_TIMEOUT;
 use crate::serve::failure::{Failure, StepOutcome};
 use crate::serve::pattern::Stock;
@@ -43,7 +43,7 @@ impl Throughput {
     /// If a size is none, or nobody reads.
     pub fn measure(writer: &mut Writer, size: &str, time: Duration) -> Result<Throughput, Failure> {
         let frame_bytes = bytes(size)?;
-        let stock = Stock::new(frame_bytes);
+        let stock = Stock::new(frame_bytes)?;
         let ends = BothEnds::start(writer.name())?;
         let begun = Instant::now();
         let each = ROUND.div_ceil(frame_bytes);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::figures::{Figures, Short};
-use crate::Writer;
+use crate::serve::ends::Writer;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::segment::{Field, HEADER, RawSegment};
 use crate::serve::pattern::Stock;
@@ -275,7 +275,7 @@ fn write_until(
     begun: Instant,
     stop: &AtomicBool,
 ) -> Result<Vec<Write>, Failure> {
-    let stock = Stock::new(FRAME);
+    let stock = Stock::new(FRAME)?;
     let mut writes = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let at = begun.elapsed();

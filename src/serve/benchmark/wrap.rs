@@ -45,12 +45,12 @@ struct Data {
 }
 
 impl Data {
-    fn new() -> Data {
+    fn new() -> Result<Data, Failure> {
         let size = FRAME - HEADER as usize;
-        Data {
-            stock: Stock::new(size),
+        Ok(Data {
+            stock: Stock::new(size)?,
             copy: vec![0; size],
-        }
+        })
     }
 }
 
@@ -142,7 +142,7 @@ impl Wrapping {
     ///
     /// If a frame does not wrap.
     pub fn measure_with(&mut self) -> Result<(), Failure> {
-        let mut data = Data::new();
+        let mut data = Data::new()?;
         let mut lane = Lane::new(&self.name, self.size, 2, &mut data)?;
         self.alone = Some(lane.turn(&mut data)?);
         Ok(())
@@ -155,7 +155,7 @@ impl Wrapping {
     ///
     /// If a frame wraps where it should not, or the other way round.
     pub fn measure_without(&mut self, name: &BufferName, scale: Scale) -> Result<(), Failure> {
-        let mut data = Data::new();
+        let mut data = Data::new()?;
         let turns = scale.iterations(FRAMES, LEAST) / TURN / PAIRS;
         for number in 0..PAIRS {
             let wraps = |data: &mut Data| Lane::new(&self.name, self.size, 2, data);

@@ -104,7 +104,18 @@ impl CallingEnd {
     /// Those of [`send`](Self::send).
     pub fn send_sequenced(&mut self, size: usize) -> StepOutcome {
         let sequence = self.client()?.loan(size)?.sequence();
-        self.send(pattern::sequenced(size, sequence))
+        self.send(pattern::sequenced(size, sequence)?)
+    }
+
+    /// Sends a request of so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
+    pub fn send_plain(&mut self, size: usize) -> StepOutcome {
+        // One that is too large is refused before memory is taken for its data.
+        let _ = self.client()?.loan(size)?;
+        self.send(pattern::plain(size)?)
     }
 
     /// Sends `count` numbered requests, one after the other.
@@ -165,7 +176,7 @@ impl CallingEnd {
                     cost,
                 } = sent;
                 self.cost = Some(cost);
-                let data = pattern::sequenced(size, sequence);
+                let data = pattern::sequenced(size, sequence)?;
                 self.correspondence.note_sent(sequence, data)
             }
             other => {

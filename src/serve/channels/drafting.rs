@@ -242,7 +242,7 @@ mod tests {
         let (mut client, sent) = draft.commit().unwrap();
         assert_eq!((sent.sequence, sent.size), (1, 1000));
         let response = client.receive(Duration::from_secs(5)).unwrap().unwrap();
-        assert_eq!(response.data.to_vec(), pattern::sequenced(1000, 1));
+        assert_eq!(response.data.to_vec(), pattern::sequenced(1000, 1).unwrap());
         // The unit tests have another allocator, and that is known.
         assert_eq!(sent.cost, Cost::default());
     }

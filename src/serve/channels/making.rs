@@ -24,7 +24,7 @@ impl Making {
     ///
     /// A failure that names the first byte that was not.
     pub fn expect_request_unchanged(&self, sequence: u64) -> StepOutcome {
-        let expected = pattern::sequenced(self.found.len(), sequence);
+        let expected = pattern::sequenced(self.found.len(), sequence)?;
         pattern::compare("request, as the handler found it", &expected, &self.found)?;
         pattern::compare("request, as the handler left it", &expected, &self.left)
     }

@@ -6,10 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Writer;
-use super::writing::WRITE_TIMEOUT;
+use super::writing::{WRITE_TIMEOUT, frame_data};
 use crate::Error;
 use crate::serve::failure::{Failure, StepOutcome};
-use crate::serve::pattern;
 use crate::span::in_current_span;
 
 /// How often a write in the background looks whether it is to stop.
@@ -242,8 +241,9 @@ impl Scribe {
 
     fn write_many(&mut self, count: usize, size: usize) -> StepOutcome {
         for written in 0..count {
-            let data = pattern::sequenced(size, self.writer.next_sequence());
-            self.write(&data, Some(WRITE_TIMEOUT)).map_err(|failure| {
+            let data = self.own_data(size);
+            let done = data.and_then(|data| self.write(&data, Some(WRITE_TIMEOUT)));
+            done.map_err(|failure| {
                 failure.while_doing(format!("{written} of {count} frames written"))
             })?;
         }
@@ -252,13 +252,18 @@ impl Scribe {
 
     fn write_on(&mut self, size: usize) -> StepOutcome {
         while !self.is_stopped() {
-            let data = pattern::sequenced(size, self.writer.next_sequence());
+            let data = self.own_data(size)?;
             match self.write(&data, None) {
                 Err(_) if self.is_stopped() => break,
                 outcome => outcome?,
             }
         }
         Ok(())
+    }
+
+    fn own_data(&mut self, size: usize) -> Result<Vec<u8>, Failure> {
+        let sequence = self.writer.next_sequence();
+        frame_data(&mut self.writer, size, sequence)
     }
 
     /// Writes one frame, however long it waits unless there is a limit.
@@ -302,6 +307,7 @@ impl Scribe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::pattern;
     use crate::{BufferConfig, BufferName, Reader};
 
     const PATIENCE: Duration = Duration::from_secs(5);
@@ -348,7 +354,7 @@ mod tests {
         assert!(background.progress().times.is_empty());
         std::thread::sleep(Duration::from_millis(20));
         let frame = reader.read(PATIENCE).unwrap().unwrap();
-        assert_eq!(frame.to_vec(), pattern::sequenced(112, 1));
+        assert_eq!(frame.to_vec(), pattern::sequenced(112, 1).unwrap());
         drop(frame);
         wait_until(|| background.progress().last == 9);
         assert!(background.progress().times[0] >= Duration::from_millis(20));
@@ -379,7 +385,7 @@ mod tests {
         let mut background = Background::start(writer, job).unwrap();
         for sequence in 1..=20 {
             let frame = reader.read(PATIENCE).unwrap().unwrap();
-            assert_eq!(frame.to_vec(), pattern::sequenced(112, sequence));
+            assert_eq!(frame.to_vec(), pattern::sequenced(112, sequence).unwrap());
         }
         let end = reader.read(PATIENCE);
         assert!(matches!(end, Err(Error::WriterDead { .. })), "{end:?}");

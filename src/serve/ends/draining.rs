@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::audit::audit;
 use super::reading::{READ_TIMEOUT, ReadingEnd};
 use super::{Frame, Reader};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
@@ -25,7 +26,7 @@ const COMPARED: usize = 64;
 pub struct Draining {
     buffer: BufferName,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<Drained, Failure>>>,
+    thread: Option<JoinHandle<Result<(ReadingEnd, Drained), Failure>>>,
 }
 
 /// What was read.
@@ -54,7 +55,8 @@ impl Draining {
                 if let Err(failure) = &drained {
                     tracing::error!("reading in the background: {failure}");
                 }
-                drained
+                // A reader that has failed goes at once, so that its writer learns of it.
+                Ok((reading, drained?))
             }))?;
         Ok(Draining {
             buffer,
@@ -63,12 +65,18 @@ impl Draining {
         })
     }
 
+    /// The buffer that it reads.
+    pub fn buffer(&self) -> &BufferName {
+        &self.buffer
+    }
+
     /// Ends the reading once nothing is unread, and checks that every frame was read that was
-    /// written: as their numbers say, and as both sides have counted.
+    /// written: as their numbers say, and as both sides have counted; and that the buffer's account is
+    /// in order.
     ///
     /// # Errors
     ///
-    /// If frames are left, are missing, or were wrong, or there was none.
+    /// If frames are left, are missing, or were wrong, or there was none; what is not in order.
     pub fn expect_all_read(&mut self) -> StepOutcome {
         let raw = RawSegment::open(&self.buffer)?;
         let begun = Instant::now();
@@ -80,7 +88,9 @@ impl Draining {
             raw.get(Field::PayloadReadCount)?,
             raw.used()?,
         );
-        let drained = self.finish()?;
+        let ended = self.finish()?;
+        let (mut reading, drained) = ended
+            .ok_or_else(|| Failure::new("expected a reader in the background, found it ended"))?;
         tracing::info!("read {} frames in the background", drained.frames);
         if drained.frames == 0 {
             return Err(Failure::new(
@@ -89,28 +99,46 @@ impl Draining {
         }
         expect_equal("frames read", drained.last_sequence, drained.frames)?;
         expect_equal("payload_read_count", counts.0, counts.1)?;
-        expect_equal("bytes that are still unread", 0, counts.2)
+        expect_equal("bytes that are still unread", 0, counts.2)?;
+        match audit([&mut reading]).pop() {
+            None => Ok(()),
+            Some(failure) => Err(failure),
+        }
+    }
+
+    /// Asks the reading to stop, and waits for nothing.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the reading; the reader, if that had not ended before.
+    ///
+    /// # Errors
+    ///
+    /// How it has failed.
+    pub fn end(&mut self) -> Result<Option<ReadingEnd>, Failure> {
+        let ended = self.finish();
+        let ended = ended.map_err(|failure| failure.while_doing("reading in the background"));
+        Ok(ended?.map(|(reading, _)| reading))
     }
 
     fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    fn finish(&mut self) -> Result<Drained, Failure> {
-        self.stop.store(true, Ordering::Relaxed);
+    fn finish(&mut self) -> Result<Option<(ReadingEnd, Drained)>, Failure> {
+        self.stop();
         match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(drained)) => drained,
+            Some(Ok(drained)) => drained.map(Some),
             Some(Err(_)) => Err(Failure::new("the thread panicked")),
-            None => Err(Failure::new(
-                "expected a reader in the background, found it ended",
-            )),
+            None => Ok(None),
         }
     }
 }
 
 impl Drop for Draining {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
         // What went wrong is in the log already.
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -118,7 +146,7 @@ impl Drop for Draining {
 
 fn drain(reader: &mut Reader, pause: Duration, stop: &AtomicBool) -> Result<Drained, Failure> {
     // A frame is at most as large as the ring.
-    let stock = Stock::new(COMPARED);
+    let stock = Stock::new(COMPARED)?;
     let mut copy = vec![0; reader.payload_size()];
     let mut drained = Drained::default();
     while !stop.load(Ordering::Relaxed) {
@@ -171,10 +199,45 @@ mod tests {
     fn all_frames_are_read_and_counted() {
         let (mut draining, mut writer) = pair("all");
         for sequence in 1..=100 {
-            writer.write(&pattern::sequenced(1000, sequence)).unwrap();
+            writer
+                .write(&pattern::sequenced(1000, sequence).unwrap())
+                .unwrap();
         }
         draining.expect_all_read().unwrap();
         assert!(draining.expect_all_read().is_err());
+    }
+
+    #[test]
+    fn a_post_too_many_is_told_when_all_is_read() {
+        let (mut draining, mut writer) = pair("posts");
+        writer.write(&pattern::sequenced(1000, 1).unwrap()).unwrap();
+        let raw = RawSegment::open(writer.name()).unwrap();
+        let begun = Instant::now();
+        while raw.used().unwrap() > 0 {
+            assert!(begun.elapsed() < READ_TIMEOUT);
+        }
+        raw.set_data_posts(2).unwrap();
+        let failure = draining.expect_all_read().unwrap_err().to_string();
+        assert!(failure.contains("posts for frames"), "{failure}");
+    }
+
+    #[test]
+    fn the_reader_comes_back_once_at_the_end() {
+        let (mut draining, mut writer) = pair("end");
+        let reading = draining.end().unwrap().unwrap();
+        assert_eq!(reading.buffer(), draining.buffer());
+        assert!(draining.end().unwrap().is_none());
+        writer.write(b"unread").unwrap();
+        let (mut draining, mut writer) = pair("wrong-end");
+        writer.write(b"no sequenced data").unwrap();
+        // It is gone with its error.
+        let begun = Instant::now();
+        while !draining.has_ended() {
+            assert!(begun.elapsed() < READ_TIMEOUT);
+        }
+        assert!(matches!(writer.write(b"x"), Err(Error::ReaderDead { .. })));
+        let failure = draining.end().unwrap_err().to_string();
+        assert!(failure.contains("frame 1: byte"), "{failure}");
     }
 
     #[test]
@@ -188,7 +251,7 @@ mod tests {
     fn both_ends_of_a_frame_are_compared() {
         for wrong in [0, 999] {
             let (mut draining, mut writer) = pair(&format!("wrong-{wrong}"));
-            let mut data = pattern::sequenced(1000, 1);
+            let mut data = pattern::sequenced(1000, 1).unwrap();
             data[wrong] ^= 1;
             writer.write(&data).unwrap();
             let failure = draining.expect_all_read().unwrap_err();

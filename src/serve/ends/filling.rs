@@ -123,7 +123,7 @@ impl WritingEnd {
     /// Writes one frame of the default size with a short timeout.
     fn try_write(&mut self) -> Result<Filled, Failure> {
         let writer = self.writer()?;
-        let data = pattern::sequenced(pattern::DEFAULT_FRAME_SIZE, writer.next_sequence());
+        let data = pattern::sequenced(pattern::DEFAULT_FRAME_SIZE, writer.next_sequence())?;
         writer.set_write_timeout(FULL_TIMEOUT);
         let begun = Instant::now();
         let written = writer.write(&data);

@@ -21,7 +21,7 @@ impl ReadFrame {
     ///
     /// A failure that names the first difference.
     pub fn expect_sequenced_data(&self) -> StepOutcome {
-        let expected = pattern::sequenced(self.data.len(), self.sequence);
+        let expected = pattern::sequenced(self.data.len(), self.sequence)?;
         self.expect_data(&expected)
     }
 
@@ -42,7 +42,7 @@ impl ReadFrame {
     ///
     /// A failure that names the first difference from the latter.
     pub fn expect_usual_data(&self) -> StepOutcome {
-        let plain = self.expect_data(&pattern::plain(self.data.len()));
+        let plain = self.expect_data(&pattern::plain(self.data.len())?);
         plain.or_else(|_| self.expect_sequenced_data())
     }
 
@@ -221,11 +221,13 @@ mod tests {
 
     #[test]
     fn usual_data_are_made_of_the_size_or_of_the_number_too() {
-        frame(3, pattern::plain(100)).expect_usual_data().unwrap();
-        frame(3, pattern::sequenced(100, 3))
+        frame(3, pattern::plain(100).unwrap())
             .expect_usual_data()
             .unwrap();
-        for wrong in [pattern::sequenced(100, 2), vec![0; 100]] {
+        frame(3, pattern::sequenced(100, 3).unwrap())
+            .expect_usual_data()
+            .unwrap();
+        for wrong in [pattern::sequenced(100, 2).unwrap(), vec![0; 100]] {
             assert!(frame(3, wrong).expect_usual_data().is_err());
         }
     }
@@ -245,10 +247,10 @@ mod tests {
         let mut history = History::default();
         history.note_frame(1, Duration::ZERO);
         assert!(history.expect_intact().is_err(), "not compared");
-        history.compare(&frame(1, pattern::sequenced(100, 1)));
+        history.compare(&frame(1, pattern::sequenced(100, 1).unwrap()));
         history.expect_intact().unwrap();
         history.note_frame(2, Duration::ZERO);
-        history.compare(&frame(2, pattern::sequenced(100, 1)));
+        history.compare(&frame(2, pattern::sequenced(100, 1).unwrap()));
         let failure = history.expect_intact().unwrap_err().to_string();
         assert!(failure.contains("found 1"), "{failure}");
         assert!(failure.contains("frame 2: byte 0"), "{failure}");

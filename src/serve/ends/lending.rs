@@ -148,14 +148,23 @@ fn obey(
     for order in orders {
         match order {
             Order::Fill(length) => {
-                let data = pattern::sequenced(loan.len(), loan.sequence());
-                loan.copy_from(&data[..length]);
+                fill(&mut loan, length);
                 let _ = reply.send(Ok(()));
             }
             Order::Commit => return Some(loan.commit().map(drop)),
         }
     }
     None
+}
+
+/// Fills the first bytes, so many of them, with the data of the frame's sequence number: piece by piece,
+/// with no copy of the whole.
+fn fill(loan: &mut Loan<'_>, length: usize) {
+    let piece = pattern::sequenced_piece(loan.sequence());
+    for offset in (0..length).step_by(piece.len()) {
+        let rest = piece.len().min(length - offset);
+        loan.write_at(offset, &piece[..rest]);
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +194,7 @@ mod tests {
         let (mut writer, committed) = loan.commit().unwrap();
         committed.unwrap();
         let frame = reader.read(Duration::from_secs(5)).unwrap().unwrap();
-        assert_eq!(frame.to_vec(), pattern::sequenced(100, 1));
+        assert_eq!(frame.to_vec(), pattern::sequenced(100, 1).unwrap());
         assert_eq!(writer.write(b"x").unwrap(), 2);
     }
 
@@ -218,7 +227,7 @@ mod tests {
         let (writer, committed) = loan.commit().unwrap();
         committed.unwrap();
         let frame = reader.read(Duration::from_secs(5)).unwrap().unwrap();
-        let half = [&pattern::sequenced(50, 1)[..], &[0; 50]].concat();
+        let half = [&pattern::sequenced(50, 1).unwrap()[..], &[0; 50]].concat();
         assert_eq!(frame.to_vec(), half);
         drop(frame);
         let loan = OpenLoan::open(writer, 100).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::audit::audit;
+use super::audit::left_out;
 use super::history::{History, ReadFrame};
 use super::waiting::{ReadTimes, WaitingRead};
 use super::{Frame, Reader};
@@ -258,19 +258,24 @@ impl ReadingEnd {
         }
     }
 
-    /// Checks that everything in the buffer is accounted for, unless it is known to be broken. The
-    /// frame last read is given back first.
-    ///
-    /// # Errors
-    ///
-    /// A failure that says what is wrong.
-    pub fn audit(&mut self) -> StepOutcome {
+    /// Whether the reader has found something wrong, which a check of the account leaves out.
+    pub fn has_found_flaw(&self) -> bool {
+        self.flaw != Flaw::None
+    }
+
+    /// The reader, holding no frame, for a check of its buffer's account, and whether the frames'
+    /// numbers are to be looked at. Says so in the log where there is nothing to be checked.
+    pub(super) fn auditable(&mut self) -> Option<(&mut Reader, bool)> {
         self.held = None;
-        match (&mut self.state, self.flaw) {
-            (State::Ready(reader), Flaw::None) => audit(reader, true),
-            (State::Ready(reader), Flaw::Numbers) => audit(reader, false),
-            _ => Ok(()),
-        }
+        let why = match (&mut self.state, self.flaw) {
+            (State::Ready(reader), Flaw::None) => return Some((reader, true)),
+            (State::Ready(reader), Flaw::Numbers) => return Some((reader, false)),
+            (State::Ready(_), Flaw::Corrupt) => "its reader has found it corrupt",
+            (State::Waiting(_), _) => "its reader waits in the background",
+            (State::Lost, _) => "its reader was lost in a read that panicked",
+        };
+        left_out(self.buffer.as_str(), why);
+        None
     }
 
     /// Remembers the metadata that is there; a copy.
@@ -371,7 +376,7 @@ mod tests {
         let (mut reading, mut writer) = pair("held");
         writer.set_write_timeout(Duration::from_millis(10));
         assert!(reading.last().is_err());
-        writer.write(&pattern::sequenced(4000, 1)).unwrap();
+        writer.write(&pattern::sequenced(4000, 1).unwrap()).unwrap();
         reading.read().unwrap().expect_sequenced_data().unwrap();
         assert!(matches!(
             writer.write(&[0; 4000]),
@@ -387,7 +392,9 @@ mod tests {
     fn the_next_read_gives_the_earlier_frame_back() {
         let (mut reading, mut writer) = pair("next");
         for sequence in 1..=10 {
-            writer.write(&pattern::sequenced(1900, sequence)).unwrap();
+            writer
+                .write(&pattern::sequenced(1900, sequence).unwrap())
+                .unwrap();
             reading.read().unwrap().expect_sequenced_data().unwrap();
         }
     }
@@ -395,12 +402,16 @@ mod tests {
     #[test]
     fn what_was_read_is_compared() {
         let (mut reading, mut writer) = pair("compared");
-        writer.write(&pattern::sequenced(100, 7)).unwrap();
+        writer.write(&pattern::sequenced(100, 7).unwrap()).unwrap();
         let frame = reading.read().unwrap().clone();
         assert!(frame.expect_sequenced_data().is_err());
         assert!(frame.expect_size(99).is_err());
         assert!(frame.expect_size(100).is_ok());
-        assert!(frame.expect_data(&pattern::sequenced(100, 7)).is_ok());
+        assert!(
+            frame
+                .expect_data(&pattern::sequenced(100, 7).unwrap())
+                .is_ok()
+        );
         assert!(reading.history().expect_count(2).is_err());
         assert!(reading.history().expect_sequential(None).is_err());
         assert!(reading.history().expect_sequential(Some(2)).is_err());

@@ -103,7 +103,9 @@ mod tests {
     fn reading_ends_when_the_writer_has_left_and_nothing_is_unread() {
         let (mut reading, mut writer) = pair("end");
         for sequence in 1..=3 {
-            writer.write(&pattern::sequenced(10, sequence)).unwrap();
+            writer
+                .write(&pattern::sequenced(10, sequence).unwrap())
+                .unwrap();
         }
         drop(writer);
         reading.read_to_end(Duration::ZERO).unwrap();
@@ -115,8 +117,8 @@ mod tests {
     #[test]
     fn wrong_data_fails_the_reading() {
         let (mut reading, mut writer) = pair("wrong");
-        writer.write(&pattern::sequenced(10, 1)).unwrap();
-        writer.write(&pattern::sequenced(10, 1)).unwrap();
+        writer.write(&pattern::sequenced(10, 1).unwrap()).unwrap();
+        writer.write(&pattern::sequenced(10, 1).unwrap()).unwrap();
         drop(writer);
         let failure = reading.read_to_end(Duration::ZERO).unwrap_err();
         assert!(failure.to_string().contains("frame 2: byte 0"), "{failure}");
@@ -126,7 +128,9 @@ mod tests {
     fn many_frames_are_compared_and_given_back() {
         let (mut reading, mut writer) = pair("many");
         for sequence in 1..=3 {
-            writer.write(&pattern::sequenced(10, sequence)).unwrap();
+            writer
+                .write(&pattern::sequenced(10, sequence).unwrap())
+                .unwrap();
         }
         assert!(reading.read_at_pace(2).is_err());
         reading.set_pace(Duration::from_millis(10));
@@ -136,7 +140,7 @@ mod tests {
         reading.history().expect_intact().unwrap();
         assert!(reading.expect_no_frame().is_err());
         reading.expect_no_frame().unwrap();
-        writer.write(&pattern::sequenced(10, 3)).unwrap();
+        writer.write(&pattern::sequenced(10, 3).unwrap()).unwrap();
         assert_eq!(reading.read_what_is_there().unwrap(), 1);
         assert!(reading.history().expect_intact().is_err());
         assert!(!reading.history().has_ended());

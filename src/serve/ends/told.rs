@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::BufferName;
 use crate::rpc::message::StringMap;
 use crate::serve::failure::Failure;
 
@@ -11,6 +12,9 @@ const PACE: &str = "reader.pace_ms";
 /// The first and the last sequence number of frames that hold the data of their numbers.
 const FIRST_FILLING: &str = "writer.first_filling";
 const LAST_FILLING: &str = "writer.last_filling";
+
+/// What stands before the name of a buffer that a step has broken.
+const BROKEN: &str = "broken.";
 
 /// Tells the pause that a reader makes after each frame.
 pub fn tell_pace(context: &mut StringMap, pace: Duration) {
@@ -44,6 +48,16 @@ pub fn is_filling(context: &StringMap, sequence: u64) -> Result<bool, Failure> {
     Ok(frames.is_some_and(|frames| frames.contains(&sequence)))
 }
 
+/// Tells that a step has broken a buffer on purpose.
+pub fn tell_broken(context: &mut StringMap, buffer: &BufferName) {
+    context.insert(format!("{BROKEN}{buffer}"), String::new());
+}
+
+/// The names of the buffers that steps are told to have broken.
+pub fn told_broken(context: &StringMap) -> impl Iterator<Item = &str> {
+    context.keys().filter_map(|key| key.strip_prefix(BROKEN))
+}
+
 fn told(context: &StringMap, key: &str) -> Result<Option<u64>, Failure> {
     let parsed = context.get(key).map(|told| told.parse()).transpose();
     parsed.map_err(|error| Failure::from(error).while_doing(key))
@@ -65,5 +79,11 @@ mod tests {
         tell_filling(&mut context, 7, 8);
         let filling = [6, 7, 8, 9].map(|sequence| is_filling(&context, sequence));
         assert_eq!(filling, [Ok(false), Ok(true), Ok(true), Ok(false)]);
+        assert_eq!(told_broken(&context).count(), 0);
+        let buffers = ["a.b", "c"].map(|name| BufferName::new(name).unwrap());
+        for buffer in &buffers {
+            tell_broken(&mut context, buffer);
+        }
+        assert_eq!(told_broken(&context).collect::<Vec<_>>(), ["a.b", "c"]);
     }
 }

@@ -114,9 +114,19 @@ impl WritingEnd {
     ///
     /// # Errors
     ///
-    /// If the writer is not there.
+    /// As [`data`](Self::data).
     pub fn own_data(&mut self, size: usize) -> Result<Vec<u8>, Failure> {
-        Ok(pattern::sequenced(size, self.writer()?.next_sequence()))
+        let sequence = self.writer()?.next_sequence();
+        self.data(size, sequence)
+    }
+
+    /// The data that is made of a sequence number, for the next frame.
+    ///
+    /// # Errors
+    ///
+    /// If the writer is not there, or refuses a frame of that size in any case.
+    pub fn data(&mut self, size: usize, sequence: u64) -> Result<Vec<u8>, Failure> {
+        frame_data(self.writer()?, size, sequence)
     }
 
     /// Writes one frame, which later steps can ask about: at once, or if there is no room in the
@@ -256,7 +266,7 @@ impl WritingEnd {
                 let sequence = writer.next_sequence() - 1;
                 self.occupation = Occupation::Ready(Box::new(writer));
                 if let (Ok(()), Some(size)) = (&committed, filled) {
-                    self.look_at(sequence, &pattern::sequenced(size, sequence))?;
+                    self.look_at(sequence, &pattern::sequenced(size, sequence)?)?;
                 }
                 Ok(committed)
             }
@@ -422,6 +432,19 @@ impl WritingEnd {
     fn no_loan(&self) -> Failure {
         Failure::new(format!("expected an open loan, but {}", self.what()))
     }
+}
+
+/// The data that is made of a sequence number, for the next frame of a writer. One that the ring is too
+/// small for is refused before memory is taken for its data.
+pub(super) fn frame_data(
+    writer: &mut Writer,
+    size: usize,
+    sequence: u64,
+) -> Result<Vec<u8>, Failure> {
+    if size > writer.payload_size() {
+        let _ = writer.loan(size)?;
+    }
+    pattern::sequenced(size, sequence)
 }
 
 #[cfg(test)]

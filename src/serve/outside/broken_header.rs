@@ -69,7 +69,7 @@ impl BrokenHeader {
     pub fn try_on(self, world: &World, name: &str, config: &BufferConfig) -> StepOutcome {
         let mut trial = Trial::new(world, name, config)?;
         let mut writer = trial.connect()?;
-        writer.write(&pattern::sequenced(pattern::DEFAULT_FRAME_SIZE, 1))?;
+        writer.write(&pattern::sequenced(pattern::DEFAULT_FRAME_SIZE, 1)?)?;
         let frame = Unread::walk(&trial.raw)?.first()?;
         let to_end = trial.raw.get(Field::PayloadSize)? - frame.offset;
         let broken = self.instead_of(frame.header, to_end);
@@ -88,7 +88,7 @@ impl BrokenHeader {
         drop((writer, trial));
         let mut trial = Trial::new(world, name, config)?;
         let mut writer = trial.connect()?;
-        let data = pattern::sequenced(pattern::DEFAULT_FRAME_SIZE, 1);
+        let data = pattern::sequenced(pattern::DEFAULT_FRAME_SIZE, 1)?;
         expect_frame_crosses(&mut writer, &mut trial.reader, &data)
     }
 

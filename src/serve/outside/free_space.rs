@@ -10,6 +10,9 @@ use crate::serve::pattern;
 use crate::serve::world::World;
 use crate::{BufferConfig, Error, Writer};
 
+/// The smallest frame, with its header, in bytes.
+const SMALLEST: u64 = HEADER + 1;
+
 /// What was found for two positions. Sizes include the header, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FreeSpace {
@@ -52,16 +55,24 @@ impl FreeSpace {
             fits(&trial, total)
         };
         // The writer is asked only next to what is expected: every question takes a new buffer.
-        let by_writer = match (trial(expected)?, trial(expected + 1)?) {
-            (true, false) => expected,
-            (true, true) => expected + 1,
-            (false, _) => expected - 1,
+        let by_writer = match expected < SMALLEST {
+            // There is room for no frame at all, however much it is.
+            true => match trial(SMALLEST)? {
+                true => SMALLEST,
+                false => expected,
+            },
+            false => match (trial(expected)?, trial(expected + 1)?) {
+                (true, false) => expected,
+                (true, true) => expected + 1,
+                (false, _) => expected - 1,
+            },
         };
+        let by_arithmetic = by_arithmetic(size, write_pos, free);
         Ok(FreeSpace {
             write_pos,
             read_pos,
             expected,
-            by_arithmetic: by_arithmetic(size, write_pos, free),
+            by_arithmetic: by_arithmetic.unwrap_or(expected.min(HEADER)),
             by_writer,
         })
     }
@@ -91,13 +102,14 @@ fn by_the_rules(size: u64, write_pos: u64, read_pos: u64) -> u64 {
     at_end.max(at_beginning)
 }
 
-/// The largest frame, with its header, for which the library's placement needs no more than `free`.
-fn by_arithmetic(size: u64, write_pos: u64, free: u64) -> u64 {
+/// The largest frame, with its header, for which the library's placement needs no more than `free`;
+/// `None` if there is none.
+fn by_arithmetic(size: u64, write_pos: u64, free: u64) -> Option<u64> {
     let fits = |total: &u64| {
         let placement = Placement::find(size, write_pos, total - HEADER);
         placement.is_ok_and(|placement| placement.needed() <= free)
     };
-    (HEADER + 1..=size).rev().find(fits).unwrap_or(0)
+    (SMALLEST..=size).rev().find(fits)
 }
 
 /// Whether a new writer can place a frame of `total` bytes, header included, at once: where it has
@@ -106,7 +118,7 @@ fn fits(trial: &Trial, total: u64) -> Result<bool, Failure> {
     let mut writer: Writer = trial.connect()?;
     writer.set_write_timeout(std::time::Duration::ZERO);
     let before = RingState::of(&trial.raw)?;
-    let data = pattern::plain((total - HEADER) as usize);
+    let data = pattern::plain((total - HEADER) as usize)?;
     match writer.write(&data) {
         Ok(sequence) => {
             let written = Written {
@@ -149,7 +161,16 @@ mod tests {
     #[test]
     fn a_writer_agrees_and_a_difference_is_seen() {
         let world = World::for_run(RunId::new(None), Arc::default());
-        for (write_pos, read_pos) in [(500, 200), (200, 500), (900, 500), (0, 0), (500, 0)] {
+        for (write_pos, read_pos) in [
+            (500, 200),
+            (200, 500),
+            (900, 500),
+            (0, 0),
+            (500, 0),
+            (200, 210),
+            (200, 216),
+            (200, 217),
+        ] {
             let found = FreeSpace::find(&world, "space", 1024, write_pos, read_pos).unwrap();
             found.expect_agreement().unwrap();
             let expected = found.expected + 1;

@@ -43,11 +43,6 @@ impl Mapping {
         }
         Ok(found)
     }
-
-    /// The address of a byte of the file.
-    pub fn address_of(&self, offset: u64) -> u64 {
-        self.address + offset - self.offset
-    }
 }
 
 /// The mapping that a line of the system's list tells of, if it is one of this file.
@@ -81,7 +76,6 @@ mod tests {
             offset: 0x10,
         };
         assert_eq!(mapping(line, "00:1a", 42), Some(expected));
-        assert_eq!(expected.address_of(0x12), 0x7f0c);
         assert_eq!(mapping(line, "00:1b", 42), None);
         assert_eq!(mapping(line, "00:1a", 43), None);
         assert_eq!(

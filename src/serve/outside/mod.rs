@@ -10,7 +10,7 @@
 //! What a dead reader has left, found or made by hand, is a [`relic`].
 //!
 //! A [`trial`] is a buffer of a step's own, with both ends and the outside in one hand:
-//! [`broken_header`], [`free_space`] and the [`odd_ring`] are found out with it.
+//! [`broken_header`], [`free_space`], the [`odd_ring`] and the [`places`] of values are found out with it.
 
 pub mod broken_header;
 pub mod files;
@@ -19,6 +19,7 @@ pub mod mapping;
 pub mod name_rules;
 pub mod observing;
 pub mod odd_ring;
+pub mod places;
 pub mod relic;
 pub mod ring_state;
 pub mod segment;

@@ -57,7 +57,7 @@ pub fn observe(world: &World) -> Result<Observations, Failure> {
             })
         };
         let ring = RingState::of(&trial.raw)?;
-        let data = pattern::sequenced(size, writer.next_sequence());
+        let data = pattern::sequenced(size, writer.next_sequence())?;
         let sequence = writer.write(&data)?;
         observed.writes.note(change(&mut now)?);
         let written = Written {
@@ -94,11 +94,11 @@ pub fn expect_rounded_up(world: &World) -> StepOutcome {
     }
     expect_equal("length of the segment", all, trial.raw.length()?)?;
     let mut writer = trial.connect()?;
-    let metadata = pattern::plain(METADATA - METADATA_PREFIX);
+    let metadata = pattern::plain(METADATA - METADATA_PREFIX)?;
     writer.set_metadata(&metadata)?;
     let found = trial.reader.metadata()?.unwrap_or_default();
     pattern::compare("metadata that fills its block", &metadata, &found)?;
-    let data = pattern::plain(PAYLOAD - HEADER as usize);
+    let data = pattern::plain(PAYLOAD - HEADER as usize)?;
     expect_frame_crosses(&mut writer, &mut trial.reader, &data)
 }
 

@@ -6,6 +6,9 @@ use super::segment::{Field, HEADER, RawHeader, RawSegment};
 use crate::BufferName;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 
+/// The number of each writer's first frame.
+const FIRST_SEQUENCE: u64 = 1;
+
 /// The account of a ring at one moment, as its control block tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingState {
@@ -117,6 +120,13 @@ pub struct UnreadFrame {
     pub header: RawHeader,
 }
 
+impl UnreadFrame {
+    fn expect_number(&self, expected: u64) -> StepOutcome {
+        let what = format!("sequence number of the unread frame at {}", self.offset);
+        expect_equal(&what, expected, self.header.sequence)
+    }
+}
+
 /// What stands in a ring unread.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unread {
@@ -203,8 +213,25 @@ impl Unread {
     /// A failure that names the first number that does not.
     pub fn expect_sequence_from(&self, first: u64) -> StepOutcome {
         for (frame, expected) in self.frames.iter().zip(first..) {
-            let what = format!("sequence number of the unread frame at {}", frame.offset);
-            expect_equal(&what, expected, frame.header.sequence)?;
+            frame.expect_number(expected)?;
+        }
+        Ok(())
+    }
+
+    /// As [`expect_sequence_from`](Self::expect_sequence_from), but with a frame numbered 1 a new writer
+    /// may begin.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn expect_sequences_from(&self, first: u64) -> StepOutcome {
+        let mut expected = first;
+        for frame in &self.frames {
+            let found = frame.header.sequence;
+            if found != FIRST_SEQUENCE {
+                frame.expect_number(expected)?;
+            }
+            expected = found.wrapping_add(1);
         }
         Ok(())
     }
@@ -257,6 +284,35 @@ mod tests {
         assert!(unread.expect_sequence_from(1).is_err());
         assert!(unread.expect_sequence_up_to(6).is_err());
         assert!(unread.expect_sequence_up_to(1).is_err());
+    }
+
+    #[test]
+    fn a_new_writer_begins_at_one_and_counts_on() {
+        let (_reader, mut writer, raw) = pair("writers");
+        let name = writer.name().clone();
+        for size in [1, 2] {
+            writer.write(&vec![1; size]).unwrap();
+        }
+        drop(writer);
+        let mut writer = Writer::connect(&name, PATIENCE).unwrap();
+        for size in [1, 2] {
+            writer.write(&vec![1; size]).unwrap();
+        }
+        let mut unread = Unread::walk(&raw).unwrap();
+        unread.expect_sequences_from(1).unwrap();
+        assert!(unread.expect_sequence_from(1).is_err());
+        assert!(
+            unread.expect_sequences_from(2).is_ok(),
+            "nothing but a new writer's"
+        );
+        unread.frames[3].header.sequence = 3;
+        let failure = unread.expect_sequences_from(1).unwrap_err().to_string();
+        assert!(failure.contains("expected 2, found 3"), "{failure}");
+        unread.frames.remove(0);
+        assert!(
+            unread.expect_sequences_from(1).is_err(),
+            "2 is not the first"
+        );
     }
 
     #[test]

@@ -406,6 +406,8 @@ mod tests {
         for (index, (field, name, ..)) in Field::ALL.into_iter().enumerate() {
             assert_eq!(field as usize, index);
             assert_eq!(Field::named(name), Ok(field));
+            let (offset, size) = field.place();
+            assert!(offset.is_multiple_of(size as u64), "{name}");
         }
         let failure = Field::named("pid").unwrap_err().to_string();
         assert!(failure.contains("reader_pid"), "{failure}");

@@ -181,7 +181,7 @@ mod tests {
 
     fn write(writer: &mut Writer, raw: &RawSegment, size: usize) -> Written {
         let before = RingState::of(raw).unwrap();
-        let data = pattern::plain(size);
+        let data = pattern::plain(size).unwrap();
         Written {
             sequence: writer.write(&data).unwrap(),
             data,

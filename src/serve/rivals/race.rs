@@ -45,7 +45,9 @@ impl Race {
     pub fn run(world: &World, buffer: &str) -> Result<Race, Failure> {
         let name = world.buffer_name(buffer)?;
         world.registry().note_reader(&name);
-        let mut barrier = Barrier::meet(&name)?;
+        let barrier = Barrier::path(&name);
+        world.registry().note_file(&barrier);
+        let mut barrier = Barrier::meet(barrier)?;
         let mut race = Race::default();
         for _ in 0..ROUNDS {
             barrier.pass()?;
@@ -186,10 +188,14 @@ struct Barrier {
 const COUNTER: u64 = 8;
 
 impl Barrier {
-    fn meet(buffer: &BufferName) -> io::Result<Barrier> {
+    /// Where the file is.
+    fn path(buffer: &BufferName) -> PathBuf {
         let mut path = buffer.segment_path().into_os_string();
         path.push(".barrier");
-        let path = PathBuf::from(path);
+        path.into()
+    }
+
+    fn meet(path: PathBuf) -> io::Result<Barrier> {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let (file, is_first) = match options.clone().create_new(true).open(&path) {
@@ -306,8 +312,8 @@ mod tests {
     fn a_barrier_is_passed_together() {
         let name = format!("serve-race-barrier-{}", std::process::id());
         let name = BufferName::new(name).unwrap();
-        let mut first = Barrier::meet(&name).unwrap();
-        let mut second = Barrier::meet(&name).unwrap();
+        let mut first = Barrier::meet(Barrier::path(&name)).unwrap();
+        let mut second = Barrier::meet(Barrier::path(&name)).unwrap();
         let path = first.path.clone().unwrap();
         assert!(second.path.is_none());
         let other = std::thread::spawn(move || (0..100).try_for_each(|_| second.pass()));

@@ -78,7 +78,7 @@ fn connects_to_buffer(world: &mut World, role: String, buffer: String) -> StepOu
 
 #[when(regex = r"^(?:the '([^']+)' process )?writes metadata with size '(\d+)'$")]
 fn writes_metadata_with_size(world: &mut World, role: String, size: usize) -> StepOutcome {
-    write_metadata(world, &role, &pattern::plain(size))
+    write_metadata(world, &role, &pattern::plain(size)?)
 }
 
 #[when(regex = r"^(?:the '([^']+)' process )?writes metadata '([^']+)'$")]
@@ -118,14 +118,16 @@ fn writes_frame_with_sequence(world: &mut World, role: String, sequence: u64) ->
 /// The step gives the number that the frame must get, and that its data is made of.
 fn write_sequenced(world: &mut World, role: &str, size: usize, sequence: u64) -> StepOutcome {
     let writing = world.writers.find(role, None)?;
-    let written = writing.write(&pattern::sequenced(size, sequence))?;
+    let data = writing.data(size, sequence)?;
+    let written = writing.write(&data)?;
     expect_equal("sequence number of the frame written", sequence, written)
 }
 
 #[when(regex = r"^(?:the '([^']+)' process )?writes frame with size '(\d+)'$")]
 fn writes_frame_with_size(world: &mut World, role: String, size: usize) -> StepOutcome {
     let writing = world.writers.find(&role, None)?;
-    writing.write_or_wait(pattern::plain(size))
+    let data = writing.data(size, 0)?;
+    writing.write_or_wait(data)
 }
 
 #[given(regex = r"^(?:the '([^']+)' process )?writes frame with data '([^']+)'$")]
@@ -223,8 +225,7 @@ fn reads_one_frame(world: &mut World, role: String) -> StepOutcome {
 #[then(regex = r"^(?:the '([^']+)' process )?should write successfully immediately$")]
 fn should_write_successfully_immediately(world: &mut World, role: String) -> StepOutcome {
     let writing = world.writers.find(&role, None)?;
-    let sequence = writing.writer()?.next_sequence();
-    let data = pattern::sequenced(pattern::DEFAULT_FRAME_SIZE, sequence);
+    let data = writing.own_data(pattern::DEFAULT_FRAME_SIZE)?;
     let begun = Instant::now();
     writing.write(&data)?;
     let took = begun.elapsed();
@@ -267,7 +268,7 @@ fn should_read_frames_with_sizes(
     expect_equal("sizes named in the step", count, sizes.len())?;
     let reading = world.readers.find(&role, None)?;
     for size in sizes {
-        reading.read()?.expect_data(&pattern::plain(size))?;
+        reading.read()?.expect_data(&pattern::plain(size)?)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::edge_cases::{attempt_frame, expect_frame_too_large};
 use super::process_lifecycle::NOTICED;
 use crate::serve::attempt::{Operation, another_error};
 use crate::serve::ends::reading::SHORT_TIMEOUT;
+use crate::serve::ends::writing::WritingEnd;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::free_space::FreeSpace;
 use crate::serve::outside::ring_state::{RingState, Unread};
@@ -31,10 +32,12 @@ fn corrupts_oieb_field(world: &mut World, field: String) -> StepOutcome {
         "operation_size" => Field::OiebSize,
         name => Field::named(name)?,
     };
-    let raw = world.segment_in_use("")?;
+    let buffer = world.buffer_in_use("")?;
+    let raw = RawSegment::open(&buffer)?;
     if raw.get(field)? == WRONG {
         return Err(Failure::new(format!("expected another value than {WRONG}")));
     }
+    world.note_broken(&buffer);
     Ok(raw.set(field, WRONG)?)
 }
 
@@ -75,7 +78,8 @@ pub fn corrupt_next_header(
     world: &mut World,
     change: impl FnOnce(RawHeader) -> Result<RawHeader, Failure>,
 ) -> StepOutcome {
-    let raw = world.segment_in_use("")?;
+    let buffer = world.buffer_in_use("")?;
+    let raw = RawSegment::open(&buffer)?;
     let frame = Unread::walk(&raw)?.first()?;
     let changed = change(frame.header)?;
     if changed == frame.header {
@@ -83,6 +87,7 @@ pub fn corrupt_next_header(
             "expected another header than {changed}"
         )));
     }
+    world.note_broken(&buffer);
     Ok(raw.put_header(frame.offset, changed)?)
 }
 
@@ -109,7 +114,7 @@ fn expect_no_jump(world: &World) -> StepOutcome {
     let config = BufferConfig::new(0, 10240);
     let mut trial = Trial::new(world, "header-without-size", &config)?;
     let size = config.payload_size as u64 - HEADER;
-    let sequence = trial.connect()?.write(&pattern::plain(size as usize))?;
+    let sequence = trial.connect()?.write(&pattern::plain(size as usize)?)?;
     trial.raw.put_header(0, RawHeader { size: 0, sequence })?;
     match trial.reader.read(SHORT_TIMEOUT) {
         Err(Error::Corrupt { .. }) => {}
@@ -176,11 +181,11 @@ pub fn expect_reader_dead(world: &mut World) -> StepOutcome {
     }
 }
 
-/// The data that a pattern's name stands for, of a frame with this sequence number.
-fn named_pattern(name: &str, size: usize, sequence: u64) -> Result<Vec<u8>, Failure> {
+/// What the data is made of that a pattern's name stands for, of a frame with this sequence number.
+fn named_pattern(name: &str, sequence: u64) -> Result<u64, Failure> {
     match name {
-        "incremental" => Ok(pattern::plain(size)),
-        "sequential" => Ok(pattern::sequenced(size, sequence)),
+        "incremental" => Ok(0),
+        "sequential" => Ok(sequence),
         other => Err(Failure::new(format!(
             "expected a pattern 'incremental' or 'sequential', found '{other}'"
         ))),
@@ -201,8 +206,7 @@ fn writes_frame_that_leaves(
     let size = to_end
         .checked_sub(left + HEADER as usize)
         .ok_or_else(|| Failure::new(format!("expected room before the end, found {to_end}")))?;
-    let sequence = writing.writer()?.next_sequence();
-    writing.write_or_wait(named_pattern(&name, size, sequence)?)?;
+    write_named(writing, size, &name)?;
     let to_end = RingState::now(writing.buffer())?.to_end();
     expect_equal("bytes left at the end", left as u64, to_end)
 }
@@ -216,9 +220,13 @@ fn attempts_to_write_frame_with_pattern(
     size: usize,
     name: String,
 ) -> StepOutcome {
-    let writing = world.writers.find(&role, None)?;
+    write_named(world.writers.find(&role, None)?, size, &name)
+}
+
+fn write_named(writing: &mut WritingEnd, size: usize, name: &str) -> StepOutcome {
     let sequence = writing.writer()?.next_sequence();
-    writing.write_or_wait(named_pattern(&name, size, sequence)?)
+    let data = writing.data(size, named_pattern(name, sequence)?)?;
+    writing.write_or_wait(data)
 }
 
 #[then(
@@ -284,7 +292,8 @@ fn should_read_frame_with_pattern(
     name: String,
 ) -> StepOutcome {
     let frame = world.readers.find(&role, None)?.last()?;
-    frame.expect_data(&named_pattern(&name, size, frame.sequence)?)
+    let sequence = named_pattern(&name, frame.sequence)?;
+    frame.expect_data(&pattern::sequenced(size, sequence)?)
 }
 
 #[given(

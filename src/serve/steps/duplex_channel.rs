@@ -10,7 +10,6 @@ use crate::serve::channels::calling::CallingEnd;
 use crate::serve::channels::handling::Task;
 use crate::serve::channels::serving::{ServingEnd, processing_mode};
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
-use crate::serve::pattern;
 use crate::serve::world::World;
 
 /// Where the server's process tells the client's which key it applies, in hexadecimal.
@@ -115,7 +114,7 @@ fn creates_client(world: &mut World, role: String, channel: String) -> StepOutco
     regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?sends request with size '(\d+)'$"
 )]
 fn sends_request(world: &mut World, role: String, size: usize) -> StepOutcome {
-    world.clients.find(&role, None)?.send(pattern::plain(size))
+    world.clients.find(&role, None)?.send_plain(size)
 }
 
 #[then(regex = r"^response should match request with size '(\d+)'$")]

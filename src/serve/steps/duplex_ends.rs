@@ -31,7 +31,7 @@ fn simulates_crash_during_processing(world: &mut World, role: String) -> StepOut
 
 #[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?sends request of '(\d+)' bytes$")]
 fn sends_request_of_bytes(world: &mut World, role: String, size: usize) -> StepOutcome {
-    world.clients.find(&role, None)?.send(pattern::plain(size))
+    world.clients.find(&role, None)?.send_plain(size)
 }
 
 #[when(
@@ -63,8 +63,8 @@ fn starts_delaying_handler(world: &mut World, role: String, seconds: u64) -> Ste
 
 #[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?sends request$")]
 fn sends_request_of_default_size(world: &mut World, role: String) -> StepOutcome {
-    let data = pattern::plain(pattern::DEFAULT_FRAME_SIZE);
-    world.clients.find(&role, None)?.send(data)
+    let calling = world.clients.find(&role, None)?;
+    calling.send_plain(pattern::DEFAULT_FRAME_SIZE)
 }
 
 #[when(
@@ -119,7 +119,7 @@ fn continues_processing_other_requests(world: &mut World, role: String) -> StepO
 fn ask_as_another_client(world: &World, channel: &ChannelName) -> StepOutcome {
     world.note_client(channel);
     let mut calling = CallingEnd::connect(channel)?;
-    calling.send(pattern::plain(pattern::DEFAULT_FRAME_SIZE))?;
+    calling.send_plain(pattern::DEFAULT_FRAME_SIZE)?;
     calling.receive_matching()?;
     Ok(())
 }

@@ -136,7 +136,7 @@ fn the_coalesced_signals_should_be_handled(world: &mut World, role: String) -> S
 
 #[when(regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?attempts to write metadata$")]
 fn attempts_to_write_metadata(world: &mut World, role: String) -> StepOutcome {
-    attempt_metadata(world, &role, pattern::plain(SOME_METADATA))
+    attempt_metadata(world, &role, pattern::plain(SOME_METADATA)?)
 }
 
 #[then(
@@ -200,10 +200,14 @@ fn attempts_to_write_frame(world: &mut World, role: String, size: usize) -> Step
 
 /// Attempts to write a frame with the data of its sequence number.
 pub fn attempt_frame(world: &mut World, role: &str, size: usize) -> StepOutcome {
-    let writing = world.writers.find(role, None)?;
-    let data = writing.own_data(size)?;
-    let writer = writing.writer()?;
+    let writer = world.writers.find(role, None)?.writer()?;
     let attempts = &mut world.attempts;
+    if size > writer.payload_size() {
+        // Refused before memory is taken for its data.
+        attempts.make_sized(Operation::Write, size, || writer.loan(size).map(drop));
+        return Ok(());
+    }
+    let data = pattern::sequenced(size, writer.next_sequence())?;
     attempts.make_sized(Operation::Write, size, || writer.write(&data));
     Ok(())
 }

@@ -21,7 +21,7 @@ const METADATA_PREFIX: u64 = 8;
 )]
 fn should_have_metadata_with_size(world: &mut World, role: String, size: usize) -> StepOutcome {
     let found = world.readers.find(&role, None)?.see_metadata()?;
-    pattern::compare("metadata", &pattern::plain(size), &found)
+    pattern::compare("metadata", &pattern::plain(size)?, &found)
 }
 
 /// With other bytes than those of a first write, so that a change would be seen.
@@ -29,7 +29,10 @@ fn should_have_metadata_with_size(world: &mut World, role: String, size: usize) 
     regex = r"^(?:(?:the|a|a new|a second) '([^']+)' process )?attempts to write metadata again with size '(\d+)'$"
 )]
 fn attempts_to_write_metadata_again(world: &mut World, role: String, size: usize) -> StepOutcome {
-    let other = (0..size).map(|i| (i * 7 + 3) as u8).collect();
+    let mut other = pattern::plain(size)?;
+    for byte in &mut other {
+        *byte = byte.wrapping_mul(7).wrapping_add(3);
+    }
     attempt_metadata(world, &role, other)
 }
 
@@ -41,7 +44,7 @@ fn attempts_to_write_metadata_with_size(
     role: String,
     size: usize,
 ) -> StepOutcome {
-    attempt_metadata(world, &role, pattern::plain(size))
+    attempt_metadata(world, &role, pattern::plain(size)?)
 }
 
 /// Attempts to write metadata.

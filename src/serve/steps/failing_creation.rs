@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use super::resource_management::create_and_drop;
 use crate::serve::failure::{Failure, StepOutcome, expect_equal};
 use crate::serve::outside::files::BufferFiles;
+use crate::serve::sharing::expect_alone;
 use crate::serve::strain::crowd::{Crowd, cross_everywhere};
 use crate::serve::strain::hindrance::{Cause, Hindrance, Refusal};
 use crate::serve::world::World;
@@ -61,6 +62,8 @@ fn fail_without_descriptors(
     name: &BufferName,
     config: &BufferConfig,
 ) -> StepOutcome {
+    // They would be taken from everybody in this process.
+    expect_alone("file descriptors are not to be withheld here")?;
     let part = BufferFiles::of(name).data_semaphore;
     // The folders are listed before and after, with a descriptor that is free then.
     let (why, cause) = ("without descriptors", Cause::Refused(Errno::EMFILE));

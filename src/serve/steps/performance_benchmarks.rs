@@ -51,7 +51,7 @@ fn rows<'s, const N: usize>(
 /// Attaches figures, one a line, with how they came about and what the machine's limits are, which
 /// figures can be compared with.
 fn report(world: &World, lines: &[String]) -> Result<Limits, Failure> {
-    let limits = Limits::measure(&world.buffer_name(LIMITS)?)?;
+    let limits = Limits::measure(&semaphores_name(world, LIMITS)?)?;
     let mut text = Scale::of_environment()?.note();
     for line in lines {
         // Writing to a string cannot fail.
@@ -60,6 +60,13 @@ fn report(world: &World, lines: &[String]) -> Result<Limits, Failure> {
     let _ = write!(text, "\n{limits}");
     attach(&text);
     Ok(limits)
+}
+
+/// The name of a buffer of which there are the semaphores alone.
+fn semaphores_name(world: &World, buffer: &str) -> Result<BufferName, Failure> {
+    let name = world.buffer_name(buffer)?;
+    world.registry().note_parts(&name);
+    Ok(name)
 }
 
 fn lines<T: ToString>(items: &[T]) -> Vec<String> {
@@ -212,7 +219,7 @@ fn expect_cheap_barriers(world: &mut World, nanoseconds: f64) -> StepOutcome {
 
 #[given(regex = r"^measure sem_post/sem_wait operation cost$")]
 fn measure_signals(world: &mut World) -> StepOutcome {
-    let name = world.buffer_name("bench-signal")?;
+    let name = semaphores_name(world, "bench-signal")?;
     let signals = Signals::measure(&name, Scale::of_environment()?)?;
     world.benchmarks.signals = Some(signals);
     Ok(())

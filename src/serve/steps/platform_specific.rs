@@ -292,17 +292,24 @@ fn both_platforms_should_handle_it(world: &mut World) -> StepOutcome {
 
 #[given(regex = r"^manually create stale lock file for '([^']+)'$")]
 fn create_stale_lock_file(world: &mut World, buffer: String) -> StepOutcome {
-    Ok(relic::leave_lock(&world.buffer_name(&buffer)?)?)
+    Ok(relic::leave_lock(&relic_name(world, &buffer)?)?)
 }
 
 #[given(regex = r"^create orphaned shared memory for '([^']+)'$")]
 fn create_orphaned_shared_memory(world: &mut World, buffer: String) -> StepOutcome {
-    relic::leave_segment(&world.buffer_name(&buffer)?)
+    relic::leave_segment(&relic_name(world, &buffer)?)
 }
 
 #[given(regex = r"^create orphaned semaphores for '([^']+)'$")]
 fn create_orphaned_semaphores(world: &mut World, buffer: String) -> StepOutcome {
-    Ok(relic::leave_semaphores(&world.buffer_name(&buffer)?)?)
+    Ok(relic::leave_semaphores(&relic_name(world, &buffer)?)?)
+}
+
+/// The name of a buffer of which files are made without a reader, who would remove them.
+fn relic_name(world: &World, buffer: &str) -> Result<BufferName, Failure> {
+    let name = world.buffer_name(buffer)?;
+    world.registry().note_parts(&name);
+    Ok(name)
 }
 
 #[when(regex = r"^(?:the '([^']+)' process )?attempts to create buffer '([^']+)'$")]

@@ -15,6 +15,7 @@ use crate::serve::outside::observing::{
     ALIGNMENT, Change, Observations, Placed, Snapshot, expect_multiple,
 };
 use crate::serve::outside::odd_ring;
+use crate::serve::outside::places;
 use crate::serve::outside::segment::{Field, HEADER, OIEB_SIZE, RawSegment};
 use crate::serve::pattern;
 use crate::serve::world::World;
@@ -64,7 +65,7 @@ fn write_observed(world: &mut World, role: &str, sizes: &[usize]) -> StepOutcome
         let raw = RawSegment::open(writer.name())?;
         let before = Snapshot::of(&raw)?;
         let offset = raw.get(Field::PayloadWritePos)?;
-        let sequence = writer.write(&pattern::sequenced(size, writer.next_sequence()))?;
+        let sequence = writer.write(&pattern::sequenced(size, writer.next_sequence())?)?;
         let change = Change {
             before,
             after: Snapshot::of(&raw)?,
@@ -130,25 +131,21 @@ fn rows(step: &Step) -> &[Vec<String>] {
 )]
 fn should_verify_oieb_address(world: &mut World, role: String) -> StepOutcome {
     let name = reader_name(world, &role)?;
-    let raw = RawSegment::open(&name)?;
+    expect_mapped_in_one_piece(&RawSegment::open(&name)?)?;
+    places::expect_fields(world)
+}
+
+/// The system maps a file's first byte at the beginning of a page, so that what is aligned in the file
+/// is so in memory.
+fn expect_mapped_in_one_piece(raw: &RawSegment) -> StepOutcome {
     for mapping in Mapping::of_file(&raw.files().segment)? {
-        expect_multiple("address of the OIEB", ALIGNMENT, mapping.address_of(0))?;
-        expect_fields_at_multiples_of_their_size(&mapping)?;
-        let mapped = mapping.offset == 0 && mapping.size >= raw.length()?;
-        if !mapped {
+        let is_whole = mapping.offset == 0 && mapping.size >= raw.length()?;
+        if !is_whole {
             return Err(Failure::new(format!(
                 "expected all {} bytes of the segment in one piece, found {mapping:?}",
                 raw.length()?
             )));
         }
-    }
-    Ok(())
-}
-
-fn expect_fields_at_multiples_of_their_size(mapping: &Mapping) -> StepOutcome {
-    for (_, name, offset, size) in Field::ALL {
-        let what = format!("address of {name}");
-        expect_multiple(&what, size as u64, mapping.address_of(offset))?;
     }
     Ok(())
 }
@@ -160,7 +157,7 @@ fn should_verify_metadata_offset(world: &mut World, role: String) -> StepOutcome
     let name = reader_name(world, &role)?;
     let offset = RawSegment::open(&name)?.get(Field::OiebSize)?;
     expect_equal("offset of the metadata block", OIEB_SIZE, offset)?;
-    expect_multiple("offset of the metadata block", ALIGNMENT, offset)
+    places::expect_metadata(world)
 }
 
 /// The block ends where the segment does, so that its beginning is known twice. With sizes that
@@ -183,10 +180,8 @@ fn should_verify_payload_offset(world: &mut World, role: String) -> StepOutcome 
 fn should_verify_all_data_access(world: &mut World, role: String) -> StepOutcome {
     let name = world.writers.find(&role, None)?.writer()?.name().clone();
     let raw = RawSegment::open(&name)?;
-    for mapping in Mapping::of_file(&raw.files().segment)? {
-        expect_multiple("address of the OIEB", ALIGNMENT, mapping.address_of(0))?;
-        expect_fields_at_multiples_of_their_size(&mapping)?;
-    }
+    expect_mapped_in_one_piece(&raw)?;
+    places::expect_fields(world)?;
     let placed = &observations(world)?.placed;
     for frame in placed {
         expect_placed(&raw, *frame)?;
@@ -209,7 +204,7 @@ fn expect_placed(raw: &RawSegment, frame: Placed) -> StepOutcome {
         header.sequence,
     )?;
     let data = raw.payload(frame.offset + HEADER, frame.size)?;
-    let expected = pattern::sequenced(frame.size, frame.sequence);
+    let expected = pattern::sequenced(frame.size, frame.sequence)?;
     pattern::compare(&format!("the frame at {}", frame.offset), &expected, &data)
 }
 

@@ -121,7 +121,8 @@ fn writes_frame_using_incrementing_pattern(
     size: usize,
 ) -> StepOutcome {
     let writing = world.writers.find(&role, None)?;
-    writing.write(&pattern::plain(size))?;
+    let data = writing.data(size, 0)?;
+    writing.write(&data)?;
     Ok(())
 }
 
@@ -138,7 +139,7 @@ fn should_validate_each_byte(world: &mut World, role: String) -> StepOutcome {
     let mut read = 0;
     for _ in 0..frames {
         let frame = reading.read()?;
-        frame.expect_data(&pattern::plain(frame.data.len()))?;
+        frame.expect_data(&pattern::plain(frame.data.len())?)?;
         read += frame.data.len() as u64 + HEADER;
     }
     expect_equal("bytes of all frames with their headers", used, read)

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::serve::failure::{Failure, StepOutcome};
+use crate::serve::sharing::expect_alone;
 
 /// Where segments and semaphores are.
 pub const SHM: &str = "/dev/shm";
@@ -50,8 +51,10 @@ impl Census {
     ///
     /// # Errors
     ///
-    /// Those of the system, where it does not tell.
-    pub fn take(mark: &str) -> io::Result<Census> {
+    /// Those of the system, where it does not tell; the failure of a step that cannot be carried out
+    /// here, where others than this run are counted as well.
+    pub fn take(mark: &str) -> Result<Census, Failure> {
+        expect_alone("what this process holds cannot be counted here")?;
         let maps = fs::read_to_string("/proc/self/maps")?;
         Ok(Census {
             descriptors: entries("/proc/self/fd")?,
@@ -87,8 +90,8 @@ impl Census {
     ///
     /// # Errors
     ///
-    /// Those of the system, where it does not tell.
-    pub fn settled(before: &Census, mark: &str) -> io::Result<Census> {
+    /// Those of [`take`](Self::take).
+    pub fn settled(before: &Census, mark: &str) -> Result<Census, Failure> {
         let begun = Instant::now();
         loop {
             let now = Census::take(mark)?;

@@ -95,11 +95,13 @@ impl Crowd {
         let mut crowd = Self::nothing(world)?;
         let room = free_bytes()?.saturating_sub(SEMAPHORES * page_size()?);
         let bulk = world.buffer_name("crowd-bulk")?.segment_path();
+        world.registry().note_file(&bulk);
         crowd.fillers.push(bulk.clone());
         posix_fallocate(&File::create_new(&bulk)?, 0, i64::try_from(room)?)?;
         for number in 0..TOO_MANY {
             let name = world.buffer_name(&format!("sem.crowd-{number}"))?;
             let path = name.segment_path();
+            world.registry().note_file(&path);
             match semaphore::make(&path, 0) {
                 Ok(()) => crowd.fillers.push(path),
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
@@ -221,7 +223,7 @@ pub fn cross_everywhere(reader: &mut Reader) -> StepOutcome {
     // With its header, half a ring: each frame ends where the next begins, or where the ring ends.
     let size = reader.payload_size() / 2 - 16;
     for _ in 0..4 {
-        let data = pattern::sequenced(size, writer.next_sequence());
+        let data = pattern::sequenced(size, writer.next_sequence())?;
         writer.write(&data)?;
         let frame = reader.read(CROSSING)?;
         let frame = frame.ok_or_else(|| Failure::new("expected a frame, found none"))?;

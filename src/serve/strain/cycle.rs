@@ -34,8 +34,7 @@ impl Cycles {
     pub fn of(wanted: usize) -> Cycles {
         Cycles {
             wanted,
-            took: Vec::with_capacity(wanted),
-            memory: [0; 2],
+            ..Cycles::default()
         }
     }
 

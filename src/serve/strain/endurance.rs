@@ -61,8 +61,8 @@ fn seconds(text: &str) -> Result<Duration, Failure> {
 struct Data(Vec<u8>);
 
 impl Data {
-    fn new() -> Data {
-        Data(pattern::plain(LARGEST + 256))
+    fn new() -> Result<Data, Failure> {
+        Ok(Data(pattern::plain(LARGEST + 256)?))
     }
 
     /// What the frame with this sequence number holds; sizes differ from frame to frame.
@@ -100,7 +100,7 @@ impl Run {
     ///
     /// If a write fails, or nobody reads.
     pub fn write(writer: &mut Writer, time: Duration, mark: &str) -> Result<Run, Failure> {
-        let data = Data::new();
+        let data = Data::new()?;
         let mut run = Run {
             took: Duration::ZERO,
             frames: 0,
@@ -113,18 +113,20 @@ impl Run {
         run.write_one(writer, &data)?;
         wait_until_read(&RawSegment::open(writer.name())?)?;
         run.held.push(Census::take(mark)?);
-        let begun = Instant::now();
+        // What the looks take is no time in which frames could be written.
+        let (begun, mut looks) = (Instant::now(), Duration::ZERO);
         for piece in 1..=PIECES {
             let end = time * piece / PIECES;
             let before = run.frames;
-            while begun.elapsed() < end {
+            while begun.elapsed() < end + looks {
                 run.write_one(writer, &data)?;
             }
             run.pieces.push(run.frames - before);
-            let now = Census::settled(run.before(), mark)?;
-            run.held.push(now);
+            let look = Instant::now();
+            run.held.push(Census::settled(run.before(), mark)?);
+            looks += look.elapsed();
         }
-        run.took = begun.elapsed();
+        run.took = begun.elapsed() - looks;
         Ok(run)
     }
 
@@ -253,7 +255,7 @@ impl Reading {
 }
 
 fn read(end: ReadingEnd, mark: &str, stop: &Stop) -> Result<Read, Failure> {
-    let data = Data::new();
+    let data = Data::new()?;
     let mut read = Read {
         end,
         frames: 0,
@@ -289,7 +291,7 @@ fn read(end: ReadingEnd, mark: &str, stop: &Stop) -> Result<Read, Failure> {
 pub fn cross_boundary(buffer: &BufferName, boundary: u64) -> StepOutcome {
     let mut reader = Reader::create(buffer, &BufferConfig::new(0, 64 * 1024))?;
     let mut writer = Writer::connect(buffer, PATIENCE)?;
-    let data = Data::new();
+    let data = Data::new()?;
     let first = boundary.wrapping_sub(2);
     reader.set_gaps(Gaps::Allowed);
     write_as(&mut writer, data.of(first), first)?;
@@ -365,7 +367,7 @@ mod tests {
         let reader = Reader::create(&name, &BufferConfig::new(0, 64 * 1024)).unwrap();
         let reading = Reading::start(ReadingEnd::new(reader), name.to_string()).unwrap();
         let mut writer = Writer::connect(&name, PATIENCE).unwrap();
-        writer.write(Data::new().of(2)).unwrap();
+        writer.write(Data::new().unwrap().of(2)).unwrap();
         let failure = reading.finish().unwrap_err().to_string();
         assert!(failure.contains("frame 1"), "{failure}");
     }

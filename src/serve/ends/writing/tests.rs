@@ -44,7 +44,7 @@ fn a_loan_goes_from_step_to_step() {
     writing.fill_loan().unwrap();
     writing.commit_loan().unwrap();
     let frame = reader.read(Duration::from_secs(5)).unwrap().unwrap();
-    assert_eq!(frame.to_vec(), pattern::sequenced(4096, 1));
+    assert_eq!(frame.to_vec(), pattern::sequenced(4096, 1).unwrap());
     assert_eq!(writing.write(b"x").unwrap(), 2);
 }
 
@@ -54,7 +54,7 @@ fn writing_in_the_background_closes_the_writer_when_done() {
     writing.write_in_background(50, 1024).unwrap();
     for sequence in 1..=50 {
         let frame = reader.read(Duration::from_secs(5)).unwrap().unwrap();
-        assert_eq!(frame.to_vec(), pattern::sequenced(1024, sequence));
+        assert_eq!(frame.to_vec(), pattern::sequenced(1024, sequence).unwrap());
     }
     let end = reader.read(Duration::from_secs(5));
     assert!(matches!(end, Err(Error::WriterDead { .. })), "{end:?}");
@@ -85,12 +85,18 @@ fn writing_in_the_background_stops_when_it_is_dropped() {
 fn a_frame_without_room_waits_and_is_then_known() {
     let (mut reader, mut writing) = pair("waiting");
     assert!(writing.last_written().is_err());
-    writing.write_or_wait(pattern::plain(6144)).unwrap();
+    writing
+        .write_or_wait(pattern::plain(6144).unwrap())
+        .unwrap();
     assert!(!writing.last_written().unwrap().waited);
     assert!(writing.expect_waiting_frame().is_err());
-    writing.write_or_wait(pattern::plain(2048)).unwrap();
+    writing
+        .write_or_wait(pattern::plain(2048).unwrap())
+        .unwrap();
     drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
-    writing.write_or_wait(pattern::plain(7168)).unwrap();
+    writing
+        .write_or_wait(pattern::plain(7168).unwrap())
+        .unwrap();
     writing.expect_waiting_frame().unwrap();
     drop(reader.read(Duration::from_secs(5)).unwrap().unwrap());
     let written = writing.last_written().unwrap();
@@ -103,8 +109,10 @@ fn a_frame_without_room_waits_and_is_then_known() {
 #[test]
 fn a_waiting_frame_that_fails_is_no_secret() {
     let (reader, mut writing) = pair("unread");
-    writing.write_or_wait(pattern::plain(10224)).unwrap();
-    writing.write_or_wait(pattern::plain(1)).unwrap();
+    writing
+        .write_or_wait(pattern::plain(10224).unwrap())
+        .unwrap();
+    writing.write_or_wait(pattern::plain(1).unwrap()).unwrap();
     drop(reader);
     let failure = writing.last_written().unwrap_err().to_string();
     assert!(failure.contains("the reader has gone"), "{failure}");
