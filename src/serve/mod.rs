@@ -2,11 +2,12 @@
 //!
 //! [`session`] is the life of the process: frames on its standard streams, answered by the
 //! [`methods`] of the contract, until its [`ending`]. Instead it can be [`listening`], and answer many
-//! connections, each as if it were a process, as far as their `admission` lets them and as `sharing` one
-//! allows. A step goes to the [`executor`], which gives it its turn
-//! and its time limit, and from there to the [`worker`], the thread with the scenario's [`world`],
+//! connections, each as if it were a process: their requests pass its `admission`, and what cannot be
+//! done in a process of many is known to `sharing`. A step goes to the [`executor`], which gives it its
+//! turn and its time limit, and from there to the [`worker`], the thread with the scenario's [`world`],
 //! where [`definitions`] finds the function that carries it out. The functions are in `steps`, one
-//! file a feature file. Why one of them did not do what its text says is a [`failure`].
+//! file a feature file. Why one of them did not do what its text says is a [`failure`]; for as much
+//! memory as it asks for there may be no [`room`].
 //!
 //! What they hold is [`held`] by the role and the name that their texts say, and noted in the
 //! [`registry`] under the [`naming`] of the run. What a step attempts and a later one judges is kept

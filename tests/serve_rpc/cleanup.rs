@@ -6,9 +6,7 @@ use std::os::unix::fs::FileExt;
 use serde_json::{Value, json};
 
 use crate::serve_support::{Run, StepServer, step_params};
-use crate::{CONNECT, CREATE};
-
-const WRITE: &str = "the 'writer' process writes frame with sequence '1'";
+use crate::{CONNECT, CREATE, WRITE};
 
 /// What a step does to the buffer, which is not in order afterwards.
 const BREAK: [&str; 2] = [
