@@ -94,11 +94,12 @@ pub fn merge_runs(cli: &Cli, asked: &Merge) -> Result<Exit, Refusal> {
             (runs.join(&name), name)
         }
     };
+    let baseline = baseline(&asked.comparing, || runs_folder(cli)).map_err(Refusal::usage)?;
     asked.reports.check().map_err(Refusal::usage)?;
     let merging = Merging {
         run: name,
         command: command_line(),
-        baseline: baseline(&asked.comparing, || runs_folder(cli)).map_err(Refusal::usage)?,
+        baseline,
     };
     let log = merge(&logs, &folder, merging).map_err(Refusal::usage)?;
     let record = Record::read(&log).map_err(Refusal::usage)?;
@@ -171,6 +172,11 @@ impl Before {
     /// Whether there is nothing to run again.
     pub fn was_green(&self) -> bool {
         self.wanted.is_empty()
+    }
+
+    /// Why it was no whole run, where that is so.
+    pub fn shortcoming(&self) -> Option<&str> {
+        self.shortcoming.as_deref()
     }
 
     /// Everything that there was, in the same manner.

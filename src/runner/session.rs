@@ -138,19 +138,25 @@ fn run_scenarios(cli: &Cli, asked: &Run, config: Config) -> Result<Exit, Refusal
 
 /// Says that there is nothing to run again. Whoever waits for reports gets those of the run before.
 fn nothing_again(green: &Before, reports: &Reports) -> Result<Exit, Refusal> {
+    reports.check_places().map_err(Refusal::usage)?;
     let run = &green.run;
-    let text = format!("nothing to run again: everything was green in {run}");
+    let (text, exit) = match green.shortcoming() {
+        None => (format!("everything was green in {run}"), Exit::Green),
+        Some(why) => (
+            format!("all that is known of {run} was green, but {why}"),
+            Exit::Red,
+        ),
+    };
+    let text = format!("nothing to run again: {text}");
     match reports.take_standard_output() {
         true => warn(&text),
         false => say(&text),
     }
-    match reports.is_empty() {
-        true => Ok(Exit::Green),
-        false => {
-            let written = read_and_report(&green.log, reports);
-            written.map(|()| Exit::Green).map_err(Refusal::usage)
-        }
+    if !reports.is_empty() {
+        let record = Record::read(&green.log).map_err(Refusal::usage)?;
+        reports.write(&record).map_err(Refusal::usage)?;
     }
+    Ok(exit)
 }
 
 /// Finds out what there is to do, and how that is called.

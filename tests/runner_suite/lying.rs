@@ -59,7 +59,7 @@ const TABLE: [Case; 37] = [
         1,
         &[
             "the a (never-answers, pid ",
-            "no answer to `executeStep` within 2 s",
+            "no answer to `executeStep` within 4 s",
             "step:     When the 'a' process works (line 6, to a)",
         ],
     ),
@@ -67,13 +67,13 @@ const TABLE: [Case; 37] = [
         "ignores-term",
         "timed out",
         1,
-        &["no answer to `executeStep` within 2 s"],
+        &["no answer to `executeStep` within 4 s"],
     ),
     case(
         "wrong-id",
         "timed out",
         1,
-        &["within 2 s; meanwhile it sent an answer with id 4711, which no request had"],
+        &["within 4 s; meanwhile it sent an answer with id 4711, which no request had"],
     ),
     case(
         "own-timeout",
@@ -165,19 +165,19 @@ const TABLE: [Case; 37] = [
         "hangs-at-cleanup",
         "timed out",
         1,
-        &["no answer to `cleanup` within 2 s"],
+        &["no answer to `cleanup` within 4 s"],
     ),
     case(
         "never-answers-shutdown",
         "timed out",
         1,
-        &["no answer to `shutdown` within 2 s"],
+        &["no answer to `shutdown` within 4 s"],
     ),
     case(
         "hangs-at-shutdown",
         "failed",
         1,
-        &["did not end within 2 s of `shutdown`; it was killed by SIGTERM"],
+        &["did not end within 4 s of `shutdown`; it was killed by SIGTERM"],
     ),
     case(
         "ends-with-3",
@@ -224,7 +224,7 @@ const TABLE: [Case; 37] = [
         "answers-health-only",
         "setup error",
         3,
-        &["no answer to `discover` within 2 s"],
+        &["no answer to `discover` within 4 s"],
     ),
     case(
         "dies-at-start",
@@ -247,7 +247,7 @@ const ENDED: [&str; 7] = [
 
 /// How long the runner waits where it has to end a fixture, in seconds. All other limits are far
 /// longer.
-const LIMIT: f64 = 2.0;
+const LIMIT: f64 = 4.0;
 
 /// What takes so long, in seconds, was ended by another limit.
 const MUCH_LONGER: f64 = 25.0;
@@ -296,7 +296,12 @@ fn examine(case: &Case) -> String {
         assert!(ran.out.contains(says), "{}: {says:?} in {text}", case.mode);
     }
     let took = took(&project);
-    assert!(took < MUCH_LONGER, "{}: {took} s, {text}", case.mode);
+    let is_ended = ENDED.contains(&case.mode);
+    assert!(
+        !is_ended || took < MUCH_LONGER,
+        "{}: {took} s, {text}",
+        case.mode
+    );
     format!("===== {}\n{}\n", case.mode, lasting(&ran.out, &project))
 }
 
@@ -317,7 +322,10 @@ fn took(project: &Project) -> f64 {
 /// A text without what differs from run to run.
 fn lasting(text: &str, project: &Project) -> String {
     let folder = project.path("");
-    let mut text = text.replace(folder.to_str().unwrap(), "PROJECT/");
+    let text = text.replace(folder.to_str().unwrap(), "PROJECT/");
+    let is_common = |line: &&str| !line.contains("because no sandbox can be made");
+    let lines = text.lines().filter(is_common);
+    let mut text: String = lines.map(|line| format!("{line}\n")).collect();
     for (pattern, replacement) in [
         (r"\d{8}-\d{6}-\d+", "RUN"),
         (r"pid \d+", "pid N"),

@@ -63,6 +63,23 @@ fn what_did_not_run_is_run_again_as_well() {
 }
 
 #[test]
+fn what_is_known_to_be_green_may_not_be_all() {
+    let project = Project::new();
+    project.only(&["honest"]);
+    project.run(&["run"]).assert(0, "1 passed in ");
+    let log = project.path(&format!("out/runs/{}/events.ndjson", project.latest_run()));
+    let text = std::fs::read_to_string(&log).unwrap();
+    let whole = text.trim_end().rsplit_once('\n').unwrap().0;
+    std::fs::write(&log, format!("{whole}\n")).unwrap();
+    let says = "nothing to run again: all that is known of ";
+    let ran = project.run(&["run", "--rerun-failed", "--junit", "out.xml"]);
+    ran.assert(1, says);
+    project.run(&["run", "--rerun-failed"]).assert(1, says);
+    let both = ["run", "--junit", "-", "--json", "-", "--rerun-failed"];
+    assert_eq!(project.run(&both).code, 2);
+}
+
+#[test]
 fn it_is_run_again_in_the_same_manner() {
     let project = Project::new();
     std::fs::create_dir(project.path("other")).unwrap();
