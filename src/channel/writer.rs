@@ -20,6 +20,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many loans lie between two drains of a space semaphore that nobody waits for.
 const DRAIN_INTERVAL: u64 = 256;
 
+/// How often a reader is looked at that is about to tell where it is.
+const LOOKS: usize = 1000;
+
 /// So many bytes at the beginning of a ring fit into the caches of a processor core beside what the
 /// program itself works on.
 const HOT: u64 = 512 * 1024;
@@ -326,7 +329,7 @@ impl Writer {
     fn keep_up(&mut self) -> Result<()> {
         self.loans += 1;
         if self.loans == 1 {
-            self.find_end();
+            self.find_end(std::thread::yield_now);
         }
         // A reader that replaces its semaphores does so while it starts.
         if self.loans.is_power_of_two() {
@@ -343,16 +346,27 @@ impl Writer {
 
     /// Goes on behind a frame that the writer before died over: one that had taken the frame's bytes
     /// and not told where it ends. A reader sees frames by their bytes; if it has read that one, it
-    /// is further than has been written.
-    fn find_end(&mut self) {
-        let oieb = self.segment().oieb();
-        // Acquire: pairs with the release in `Account::tell`; the position is as new as the count.
-        let read = oieb.payload_read_count.load(Ordering::Acquire);
-        // The frame, and perhaps a wrap before it.
-        if (1..=2).contains(&read.wrapping_sub(self.written_count)) {
+    /// is further than has been written. It may be telling so at this moment: `pause` lets it go on.
+    fn find_end(&mut self, mut pause: impl FnMut()) {
+        let mut before = None;
+        for look in 0..=LOOKS {
+            let oieb = self.segment().oieb();
+            // Acquire: pairs with the release in `Account::tell`; the position is as new as the count.
+            let read = oieb.payload_read_count.load(Ordering::Acquire);
+            // The frame, and perhaps a wrap before it.
+            if !(1..=2).contains(&read.wrapping_sub(self.written_count)) {
+                return;
+            }
             let position = oieb.payload_read_pos.load(Ordering::Relaxed);
-            self.position = position % self.segment().capacity();
-            self.written_count = read;
+            // Ours tells 0 behind a wrap only, and the frame there is still to come.
+            let is_told = position != 0 && before == Some((read, position));
+            if is_told || look == LOOKS {
+                self.position = position % self.segment().capacity();
+                self.written_count = read;
+                return;
+            }
+            before = Some((read, position));
+            pause();
         }
     }
 

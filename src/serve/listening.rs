@@ -5,7 +5,8 @@
 //! reason no step lets this process die. HTTP requests without a connection that lasts are refused:
 //! nobody could tell when their scenario is over.
 //!
-//! Web pages are kept out: a browser lets each of them open connections to its user's machine.
+//! Web pages are kept out: a browser lets each of them open connections to its user's machine. Only
+//! where other machines are let in, a page there whose name leads here cannot be told from a program.
 //!
 //! Requests are those that jsonrpsee knows: one without an id, or with a negative or fractional number,
 //! is refused, where over standard streams it is carried out.
@@ -212,7 +213,7 @@ impl Conversation {
             .to_service_builder();
         let mut service = builder.build(methods, stopped.clone());
         let closed = service.on_session_closed();
-        let is_remote = socket.local_addr().is_ok_and(|own| !own.ip().is_loopback());
+        let is_remote = is_of_another_machine(&socket);
         let guarded = tower::service_fn(move |request| {
             let service = service.clone();
             async move {
@@ -231,6 +232,15 @@ impl Conversation {
         // What was served so far may have become a session, which goes on by itself.
         closed.await;
     }
+}
+
+/// Whether the peer may be on another machine: it has not come from the address that it has come to.
+fn is_of_another_machine(socket: &TcpStream) -> bool {
+    let (Ok(own), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else {
+        return false;
+    };
+    let [own, peer] = [own, peer].map(|address| address.ip().to_canonical());
+    !own.is_loopback() && own != peer
 }
 
 /// Whether somebody else's web page asks. Browsers say where a page comes from; of programs some say

@@ -243,7 +243,8 @@ void Server::check_step_time() {
 }
 
 // Ends the scenario; a step that runs, and steps that wait, are answered with `why`. Tells what was
-// not in order in the scenario's buffers.
+// not in order in the scenario's buffers, unless they were closed to interrupt a step, or because the
+// process ends.
 std::string Server::end_session(const std::string& why) {
     const bool was_running = running_.has_value();
     if (was_running) {
@@ -253,12 +254,18 @@ std::string Server::end_session(const std::string& why) {
     if (!session_) return {};
     // A step that runs is told by what it waits on being closed.
     if (was_running || status_) session_->abandon();
-    if (!session_->end(kPatience)) {
+    const bool has_ended = session_->end(kPatience);
+    if (!has_ended) {
         left_a_thread_ = true;
         log_.warn("a thread of the scenario does not end; what it held has been released");
     }
+    std::vector<std::string> disorders = session_->take_disorders();
+    // A step that was interrupted has told of it.
+    if (!has_ended && !was_running && !status_) {
+        disorders.push_back("the scenario did not end in time, and not all its buffers were checked");
+    }
     std::string told;
-    for (const std::string& disorder : session_->take_disorders()) {
+    for (const std::string& disorder : disorders) {
         told += (told.empty() ? "not in order: " : "; ") + disorder;
     }
     session_.reset();

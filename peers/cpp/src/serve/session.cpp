@@ -44,14 +44,15 @@ Session::Session(const StepRegistry& registry, Log& log, std::string run,
     : state_(std::make_shared<State>()) {
     state_->finished = std::move(finished);
     std::thread([state = state_, &registry, &log, run = std::move(run)] {
-        std::vector<std::string> disorders;
         {
             World world(run, state->holdings, log);
             state->serve(registry, world);
-            disorders = world.end();
+            world.end([&state](std::string disorder) {
+                const std::lock_guard lock(state->mutex);
+                state->disorders.push_back(std::move(disorder));
+            });
         }
         const std::lock_guard lock(state->mutex);
-        state->disorders = std::move(disorders);
         state->ended = true;
         state->changed.notify_all();
     }).detach();

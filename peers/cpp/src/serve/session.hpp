@@ -40,7 +40,7 @@ public:
 
     // Ends the thread and everything in its World; false, and abandoned, when a step hangs.
     bool end(Milliseconds patience);
-    // What was not in order in the buffers that were read here, once it has ended.
+    // What was not in order in the buffers that were read here, as far as they have been looked at.
     std::vector<std::string> take_disorders();
     // Leaves the thread to itself, and releases what it holds of the system.
     void abandon() noexcept;

@@ -2,6 +2,13 @@
 
 namespace zerobuffer::serve {
 
+namespace {
+
+// How long the end of a scenario may take before no further buffer is audited.
+constexpr Milliseconds kAudits{1000};
+
+}  // namespace
+
 void World::clear() {
     clients.clear();
     writers.clear();
@@ -15,17 +22,23 @@ void World::clear() {
     told_.clear();
 }
 
-std::vector<std::string> World::end() {
-    std::vector<std::string> disorders;
-    const auto look = [&](const BufferName& name, const Audit& audit) {
-        if (audit.unknown) log_.info("buffer '" + name.text() + "': not audited: " + *audit.unknown);
-        if (audit.disorder) disorders.push_back("buffer '" + name.text() + "': " + *audit.disorder);
+void World::end(const std::function<void(std::string)>& tell) {
+    const TimePoint enough = deadline_after(kAudits);
+    const auto look = [&](const BufferName& name, auto& role) {
+        const std::string buffer = "buffer '" + name.text() + "': ";
+        if (Clock::now() >= enough) {
+            log_.warn(buffer + "not audited: the others took all the time that there is");
+            return;
+        }
+        const Audit audit = role.audit();
+        if (audit.unknown) log_.info(buffer + "not audited: " + *audit.unknown);
+        if (audit.disorder) tell(buffer + *audit.disorder);
     };
-    clients.visit([&](ClientRole& role) { look(role.name().response(), role.client().audit()); });
-    servers.visit([&](ServerRole& role) { look(role.name().request(), role.audit()); });
-    readers.visit([&](ReaderRole& role) { look(role.name(), role.audit()); });
+    readers.visit([&](ReaderRole& role) { look(role.name(), role); });
+    clients.visit([&](ClientRole& role) { look(role.name().response(), role.client()); });
+    // Last, because they are stopped for it, and their handlers waited for.
+    servers.visit([&](ServerRole& role) { look(role.name().request(), role); });
     clear();
-    return disorders;
 }
 
 ReaderRole& World::create_reader(const std::string& role, const std::string& buffer,

@@ -2,6 +2,7 @@
 // Everything a scenario has in this process: its readers, writers, servers and clients.
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -86,8 +87,9 @@ public:
     Log& log() noexcept { return log_; }
     // Ends everything that earlier steps began.
     void clear();
-    // The same at the end of a scenario. Tells what is not in order in the buffers that are read here.
-    std::vector<std::string> end();
+    // The same at the end of a scenario. Tells what is not in order in the buffers that are read here,
+    // each as soon as that is known.
+    void end(const std::function<void(std::string)>& tell);
 
     // A buffer's reader in this process; an earlier one of the same role and buffer goes first.
     ReaderRole& create_reader(const std::string& role, const std::string& buffer,
