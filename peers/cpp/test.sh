@@ -20,7 +20,7 @@ run() {
 }
 
 # With the sanitizers g++ 12 takes something in its own <regex> for uninitialized.
-sanitized="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+sanitized="-O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
     -fno-sanitize-recover=all -Wno-maybe-uninitialized"
 if [ "$*" = --build-sanitized ]; then
     build "$out/sanitized" "$sanitized"
