@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds and runs the tests: as the server is built, then with the address and undefined-behaviour
-# sanitizers. Arguments choose tests by parts of their names; `--build-sanitized` only builds what the
-# sanitizers are for.
+# sanitizers. Arguments choose tests by parts of their names; `--sanitized` leaves out the former, and
+# `--build-sanitized` only builds what the sanitizers are for.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out="$here/../../target/peers/cpp"
@@ -27,7 +27,11 @@ if [ "$*" = --build-sanitized ]; then
     exit
 fi
 chosen="$*"
-run "$out" "-O2"
+if [ "$*" = --sanitized ]; then
+    chosen=
+else
+    run "$out" "-O2"
+fi
 # Freed memory that the sanitizer keeps would be taken for growth of the server's.
 export ASAN_OPTIONS=quarantine_size_mb=1
 run "$out/sanitized" "$sanitized"
