@@ -8,6 +8,9 @@ use crate::channel::notice::notices_in_time;
 use crate::channel::sys::semaphore::Semaphore;
 use crate::channel::{BufferConfig, Reader};
 
+#[path = "writer_end_tests.rs"]
+mod end;
+
 const SHORT: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(20);
 
@@ -384,6 +387,7 @@ fn a_reader_that_died_is_noticed_by_a_writer_that_has_space() {
     // The name leads elsewhere, as after a death and a new reader.
     let path = reader.name().segment_path();
     std::fs::remove_file(&path).unwrap();
+    // By then the next look is due, which is a matter of time alone.
     std::thread::sleep(crate::channel::TICK);
     let error = writer.write(b"x").unwrap_err();
     assert!(matches!(error, Error::ReaderDead { .. }), "{error}");
@@ -397,6 +401,7 @@ fn a_reader_that_died_is_noticed_at_the_next_frame_though_it_had_read_the_last()
         drop(reader.read(LONG).unwrap());
     }
     std::fs::remove_file(reader.name().segment_path()).unwrap();
+    // By then the next look is due, which is a matter of time alone.
     std::thread::sleep(crate::channel::TICK);
     let error = writer.write(b"x").unwrap_err();
     assert!(matches!(error, Error::ReaderDead { .. }), "{error}");
@@ -480,32 +485,4 @@ fn a_position_at_the_end_is_the_beginning() {
         oieb(&writer).payload_written_count.load(Ordering::Relaxed),
         1
     );
-}
-
-#[test]
-fn a_reader_that_is_about_to_tell_where_it_is_is_waited_for() {
-    let (_reader, mut writer) = pair("half-told", 1024);
-    let segment = Arc::clone(&writer.attachment.parts.segment);
-    let tell = |position, count| {
-        let oieb = segment.oieb();
-        oieb.payload_read_pos.store(position, Ordering::Relaxed);
-        oieb.payload_read_count.store(count, Ordering::Release);
-    };
-    // Behind a wrap, then behind the frame there: its position first, and a moment later its count.
-    tell(0, 1);
-    let mut pauses = 0;
-    writer.find_end(|| {
-        pauses += 1;
-        match pauses {
-            5 => segment.oieb().payload_read_pos.store(64, Ordering::Relaxed),
-            6 => tell(64, 2),
-            _ => {}
-        }
-    });
-    assert_eq!((writer.position, writer.written_count), (64, 2));
-
-    // One that tells 0 behind a frame that ends with the ring, and says nothing more.
-    tell(0, 3);
-    writer.find_end(|| {});
-    assert_eq!((writer.position, writer.written_count), (0, 3));
 }

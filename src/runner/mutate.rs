@@ -22,7 +22,7 @@ use super::plan::Execution;
 use super::platform::{Access, Platform};
 use super::preflight;
 use super::route::{Destination, RoutedStep};
-use super::run::{Arena, try_sandbox};
+use super::run::{Arena, prepare};
 use super::runs;
 use super::schedule::{Rounds, Schedule, jobs, schedule};
 use super::survivor::{self, Survivor};
@@ -52,10 +52,7 @@ pub async fn mutate(work: &Workload, asked: &Mutation, stage: &Stage<'_>) -> Exi
             return Exit::Setup;
         }
     };
-    let (sandboxed, (catalogues, leaving)) = tokio::join!(
-        try_sandbox(asked.no_sandbox, stage),
-        preflight::ask_all(&work.executions, stage)
-    );
+    let (sandboxed, catalogues, leaving) = prepare(work, asked.no_sandbox, stage).await;
     let bench = Bench {
         work,
         arena: Arena {

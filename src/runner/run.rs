@@ -19,7 +19,7 @@ use super::leftover::{LOCKS, SHARED_MEMORY};
 use super::outcome::{Evidence, Outcome, Verdict, after_failures, decide};
 use super::outside;
 use super::plan::{Execution, plan};
-use super::preflight::{self, Catalogues, Judgement};
+use super::preflight::{self, Catalogues, Judgement, Leaving};
 use super::sandbox::Sandbox;
 use super::schedule::{self, Rounds, Schedule, Turn, schedule};
 use super::workload::Workload;
@@ -52,10 +52,7 @@ pub async fn run(
         stage.events.warn(text);
     }
     let playing = async {
-        let (sandboxed, (catalogues, leaving)) = tokio::join!(
-            try_sandbox(manner.no_sandbox, stage),
-            preflight::ask_all(&work.executions, stage)
-        );
+        let (sandboxed, catalogues, leaving) = prepare(work, manner.no_sandbox, stage).await;
         let play = Play {
             work,
             arena: Arena {
@@ -342,8 +339,21 @@ impl Arena<'_> {
     }
 }
 
+/// Finds out, at the same time, whether executions get sandboxes and what the platforms define.
+pub(super) async fn prepare(
+    work: &Workload,
+    no_sandbox: bool,
+    stage: &Stage<'_>,
+) -> (bool, Catalogues, Vec<Leaving>) {
+    let (sandboxed, (catalogues, leaving)) = tokio::join!(
+        try_sandbox(no_sandbox, stage),
+        preflight::ask_all(&work.executions, stage)
+    );
+    (sandboxed, catalogues, leaving)
+}
+
 /// Whether executions get sandboxes: where they are wanted and the system allows them.
-pub(super) async fn try_sandbox(unwanted: bool, stage: &Stage<'_>) -> bool {
+async fn try_sandbox(unwanted: bool, stage: &Stage<'_>) -> bool {
     if unwanted {
         return false;
     }

@@ -1,5 +1,7 @@
 //! Memory for as many things as a step's text asks for, however many those are.
 
+use nix::unistd::{SysconfVar, sysconf};
+
 use super::failure::Failure;
 
 /// An empty vector with room for `count` items: a number that no memory is enough for fails a step, and
@@ -22,12 +24,9 @@ pub fn room_for<T>(count: usize) -> Result<Vec<T>, Failure> {
 
 /// Bytes of memory that this machine has.
 fn installed() -> u128 {
-    // SAFETY: it only asks.
-    let ask = |name| unsafe { libc::sysconf(name) };
-    [libc::_SC_PHYS_PAGES, libc::_SC_PAGESIZE]
-        .map(|name| ask(name).max(0) as u128)
-        .iter()
-        .product()
+    // A system that does not know has none to give away.
+    let ask = |variable| sysconf(variable).ok().flatten().unwrap_or(0).max(0) as u128;
+    ask(SysconfVar::_PHYS_PAGES) * ask(SysconfVar::PAGE_SIZE)
 }
 
 #[cfg(test)]
